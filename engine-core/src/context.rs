@@ -1,0 +1,101 @@
+//! What a decision may ask of the world, and the answers it was given. Knows no way to get an answer.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::deployment::Deployment;
+use crate::id::{CommandId, FlowDeployId, FlowInstanceId, FlowModuleId, Id, IdGenerator, IdKind, NodeInstanceId};
+use crate::limits::Limits;
+use crate::model::flow_model::FlowModel;
+use crate::model::parse::ModelLimits;
+use crate::profile::Profile;
+use crate::variables::{InstanceData, Variables};
+
+/// A question that only the world outside can answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Question {
+    /// A deployment by its id.
+    Deployment(FlowDeployId),
+    /// The latest deployment of a module.
+    LatestDeployment(FlowModuleId),
+    /// The drafts of modules, for the nesting check at deploy.
+    Drafts(Vec<FlowModuleId>),
+    /// The answer of the hooks at a gateway.
+    Hook(HookCall),
+}
+
+/// A gateway asks the host to refresh data before it branches.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HookCall {
+    /// The instance.
+    pub flow_instance_id: FlowInstanceId,
+    /// The gateway's node instance.
+    pub node_instance_id: NodeInstanceId,
+    /// The gateway's key in the model.
+    pub node_key: Arc<str>,
+    /// The gateway's `hookInfoIds`.
+    pub hook_info_param: Arc<str>,
+    /// The variables at the gateway.
+    pub variables: Variables,
+}
+
+/// What the hooks answered, merged in order of registration.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HookAnswer {
+    /// Variables to override.
+    pub variables: Vec<InstanceData>,
+    /// What went wrong; never fatal.
+    pub failures: Vec<Arc<str>>,
+}
+
+/// How a module stands when its latest deployment is looked up.
+#[derive(Clone, Debug)]
+pub enum ModuleStanding {
+    /// No such module, or it was never deployed.
+    Unknown,
+    /// The module was taken offline: running instances go on, new ones do not start.
+    Offline(Arc<Deployment>),
+    /// It can be started.
+    Online(Arc<Deployment>),
+}
+
+/// The answers given so far to one command's questions.
+#[derive(Clone, Debug, Default)]
+pub struct Answers {
+    /// Deployments by id; `None` where there is none.
+    pub deployments: BTreeMap<FlowDeployId, ModuleStanding>,
+    /// Latest deployments by module.
+    pub latest: BTreeMap<FlowModuleId, ModuleStanding>,
+    /// Drafts by module; `None` where there is no such module.
+    pub drafts: BTreeMap<FlowModuleId, Option<Arc<FlowModel>>>,
+    /// Hook answers by the gateway's node instance.
+    pub hooks: BTreeMap<NodeInstanceId, HookAnswer>,
+}
+
+/// Everything a decision may use besides the state and the command.
+#[derive(Clone, Copy)]
+pub struct Context<'a> {
+    /// How to answer where document and reference differ.
+    pub profile: Profile,
+    /// The bounds.
+    pub limits: &'a Limits,
+    /// The bounds of a model.
+    pub model_limits: &'a ModelLimits,
+    /// Makes ids from the command id.
+    pub ids: &'a dyn IdGenerator,
+    /// Whether the host registered a hook.
+    pub has_hook: bool,
+    /// Whether a module may only be changed by the tenant that created it.
+    pub strict_tenancy: bool,
+    /// Judges whether a condition translates.
+    pub check_condition: &'a dyn Fn(&str) -> Result<(), String>,
+    /// The answers so far.
+    pub answers: &'a Answers,
+}
+
+impl Context<'_> {
+    /// The id number `number` of a kind for a command.
+    pub fn id(&self, command_id: &CommandId, kind: IdKind, number: u32) -> Id {
+        self.ids.generate(command_id, kind, number)
+    }
+}

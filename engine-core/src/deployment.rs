@@ -1,0 +1,66 @@
+//! A deployment: a model that was found good, compiled once and shared. Knows nothing of instances.
+
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+
+use crate::expression::{Condition, ExpressionCalculator, ExpressionError};
+use crate::id::{FlowDeployId, FlowModuleId};
+use crate::model::element::Element;
+use crate::model::flow_model::FlowModel;
+
+/// A compiled condition, or why it does not compile.
+type Compiled = Result<Arc<dyn Condition>, ExpressionError>;
+
+/// One deployment, with the conditions of its model compiled when first needed.
+pub struct Deployment {
+    /// Its id.
+    pub flow_deploy_id: FlowDeployId,
+    /// The module it belongs to.
+    pub flow_module_id: FlowModuleId,
+    /// The tenant of the definition when it was deployed.
+    pub tenant: Option<Arc<str>>,
+    /// The caller of the definition when it was deployed.
+    pub caller: Option<Arc<str>>,
+    /// The model.
+    pub model: FlowModel,
+    /// Bytes of the model's text: what the deployment weighs in a cache, roughly.
+    pub weight: usize,
+    calculator: Arc<dyn ExpressionCalculator>,
+    conditions: Vec<OnceLock<Compiled>>,
+}
+
+impl Deployment {
+    /// A deployment of a model.
+    pub fn new(
+        flow_deploy_id: FlowDeployId,
+        flow_module_id: FlowModuleId,
+        owner: (Option<Arc<str>>, Option<Arc<str>>),
+        model: FlowModel,
+        weight: usize,
+        calculator: Arc<dyn ExpressionCalculator>,
+    ) -> Self {
+        let conditions = model.elements().iter().map(|_| OnceLock::new()).collect();
+        let (tenant, caller) = owner;
+        Self { flow_deploy_id, flow_module_id, tenant, caller, model, weight, calculator, conditions }
+    }
+
+    /// The condition of a sequence flow; `None` when it carries none.
+    ///
+    /// # Errors
+    /// A condition that does not translate.
+    pub fn condition(&self, sequence_flow: &Element) -> Option<Compiled> {
+        let text = sequence_flow.condition()?;
+        let compiled = self
+            .model
+            .index_of(&sequence_flow.key)
+            .and_then(|index| self.conditions.get(index))
+            .map(|slot| slot.get_or_init(|| self.calculator.compile(text)).clone());
+        Some(compiled.unwrap_or_else(|| self.calculator.compile(text)))
+    }
+}
+
+impl fmt::Debug for Deployment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Deployment").field("flow_deploy_id", &self.flow_deploy_id).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,336 @@
+//! Every command and every fact, on one page. No logic.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{CommandId, FlowDeployId, FlowInstanceId, FlowModuleId, InstanceDataId, NodeInstanceId};
+use crate::time::Timestamp;
+use crate::variables::InstanceData;
+
+/// Who gave a command. The engine records it and decides nothing by it, unless strict tenancy is on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Actor {
+    /// The tenant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<Arc<str>>,
+    /// The calling system.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub caller: Option<Arc<str>>,
+    /// The person.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operator: Option<Arc<str>>,
+}
+
+impl Actor {
+    /// Whether nobody is named.
+    pub fn is_empty(&self) -> bool {
+        self.tenant.is_none() && self.caller.is_none() && self.operator.is_none()
+    }
+}
+
+/// What surrounds a command on the record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Envelope {
+    /// The stream, by its sixteen bytes.
+    pub stream: [u8; 16],
+    /// Version of the stream with this record: 1 for the first, dense.
+    pub version: u64,
+    /// The id of the command; a repeated id is answered from the record.
+    pub command_id: CommandId,
+    /// The later of the clock and the time of the stream's previous record.
+    pub recorded_at: Timestamp,
+    /// Who gave the command.
+    pub actor: Actor,
+    /// Why, in the caller's words.
+    pub reason: Option<Arc<str>>,
+}
+
+/// A command as it stands on the record: the envelope, and what was asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Given<C> {
+    /// What surrounds it.
+    pub envelope: Envelope,
+    /// What was asked.
+    pub command: C,
+}
+
+/// One record of the log: a command and the facts it caused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record<C, E> {
+    /// The command as given.
+    pub given: Given<C>,
+    /// The facts, in order; never empty.
+    pub events: Vec<E>,
+}
+
+/// A record of a flow module's stream.
+pub type ModuleRecord = Record<ModuleCommand, ModuleEvent>;
+/// A record of a flow instance's stream.
+pub type InstanceRecord = Record<InstanceCommand, InstanceEvent>;
+
+/// A record of any stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AnyRecord {
+    /// Of a flow module.
+    Module(ModuleRecord),
+    /// Of a flow instance.
+    Instance(InstanceRecord),
+}
+
+impl AnyRecord {
+    /// What surrounds the command.
+    pub fn envelope(&self) -> &Envelope {
+        match self {
+            Self::Module(record) => &record.given.envelope,
+            Self::Instance(record) => &record.given.envelope,
+        }
+    }
+}
+
+/// The descriptive members of a flow definition; absent means unchanged.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FlowDescription {
+    /// The caller's own key of the flow.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flow_key: Option<Arc<str>>,
+    /// The name shown to people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flow_name: Option<Arc<str>>,
+    /// Anything else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remark: Option<Arc<str>>,
+}
+
+/// What can be asked of a flow module.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum ModuleCommand {
+    /// Create the module, without a model.
+    CreateFlow {
+        /// Key, name, remark.
+        flow: FlowDescription,
+    },
+    /// Replace the draft.
+    UpdateFlow {
+        /// Key, name, remark.
+        flow: FlowDescription,
+        /// The model's text; judged only when it is deployed.
+        flow_model: Arc<str>,
+    },
+    /// Judge the draft and deploy it.
+    DeployFlow,
+    /// Take the module offline: it can no longer be started.
+    DisableFlow,
+    /// Take it online again.
+    EnableFlow,
+}
+
+/// What happened to a flow module.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum ModuleEvent {
+    /// The module exists.
+    FlowCreated {
+        /// Its id.
+        flow_module_id: FlowModuleId,
+    },
+    /// The draft is now what the command says.
+    FlowUpdated,
+    /// The draft was found good and is now a deployment.
+    FlowDeployed {
+        /// The deployment's id.
+        flow_deploy_id: FlowDeployId,
+        /// What is allowed but likely not meant.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        warnings: Vec<DeployWarning>,
+    },
+    /// The module is offline.
+    FlowDisabled,
+    /// The module is online.
+    FlowEnabled,
+}
+
+/// Something in a deployed model that is allowed but likely not meant.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DeployWarning {
+    /// The kind of warning, stable.
+    pub slug: Arc<str>,
+    /// The element, where it concerns one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub element_key: Option<Arc<str>>,
+    /// What, and what to do.
+    pub message: Arc<str>,
+}
+
+/// What can be asked of a flow instance.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum InstanceCommand {
+    /// Create an instance and run it to its first task or its end.
+    StartProcess {
+        /// The deployment; goes before the module.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        flow_deploy_id: Option<FlowDeployId>,
+        /// The module, of which the latest deployment is meant.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        flow_module_id: Option<FlowModuleId>,
+        /// The first variables.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        variables: Vec<InstanceData>,
+    },
+    /// Complete a task and run on to the next task or the end.
+    CommitTask {
+        /// The task.
+        task_instance_id: NodeInstanceId,
+        /// Variables that override those the task was entered with.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        variables: Vec<InstanceData>,
+        /// The flow module a call activity runs.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        call_activity_flow_module_id: Option<FlowModuleId>,
+    },
+    /// Go back to the user task before this one.
+    RollbackTask {
+        /// The task.
+        task_instance_id: NodeInstanceId,
+    },
+    /// End the instance for good.
+    TerminateProcess {
+        /// Whether running sub flow instances end with it.
+        effective_for_sub_flow_instance: bool,
+    },
+}
+
+impl InstanceCommand {
+    /// The variables given with the command.
+    pub fn variables(&self) -> &[InstanceData] {
+        match self {
+            Self::StartProcess { variables, .. } | Self::CommitTask { variables, .. } => variables,
+            Self::RollbackTask { .. } | Self::TerminateProcess { .. } => &[],
+        }
+    }
+}
+
+/// A node instance that comes into being: one visit of a node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NodeVisit {
+    /// The new node instance.
+    pub node: NodeInstanceId,
+    /// The element visited.
+    pub key: Arc<str>,
+    /// Its type's number.
+    #[serde(rename = "type")]
+    pub element_type: i64,
+    /// The node instance the flow came from; `None` at the start event.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<NodeInstanceId>,
+}
+
+/// One condition that was evaluated, and how it came out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Evaluated {
+    /// The sequence flow that carries the condition.
+    pub flow: Arc<str>,
+    /// How it came out.
+    pub held: bool,
+}
+
+/// What happened to a flow instance. Events refer to the command's variables and do not repeat them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum InstanceEvent {
+    /// The instance exists and runs, with the command's variables.
+    FlowStarted {
+        /// Its id.
+        flow_instance_id: FlowInstanceId,
+        /// The deployment it runs, for good.
+        flow_deploy_id: FlowDeployId,
+        /// The module of that deployment.
+        flow_module_id: FlowModuleId,
+        /// The tenant of the deployment.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tenant: Option<Arc<str>>,
+        /// The caller of the deployment.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        caller: Option<Arc<str>>,
+        /// The id of the first snapshot; `None` when no variables were given.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        data: Option<InstanceDataId>,
+    },
+    /// A start or end event was reached and is done.
+    EventPassed(NodeVisit),
+    /// A task was reached and waits for its commit.
+    TaskActivated(NodeVisit),
+    /// A gateway was reached.
+    GatewayReached(NodeVisit),
+    /// A gateway that failed in an earlier attempt was reached again.
+    GatewayReentered {
+        /// The failed node instance.
+        node: NodeInstanceId,
+    },
+    /// The hooks of a gateway answered.
+    HookAnswered {
+        /// The gateway.
+        node: NodeInstanceId,
+        /// The id of the snapshot that holds the answer; `None` when the answer was empty.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        data: Option<InstanceDataId>,
+        /// The answer.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        variables: Vec<InstanceData>,
+        /// What went wrong in hooks; never fatal.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        failures: Vec<Arc<str>>,
+    },
+    /// A gateway, or a task with several ways on, took one of them.
+    BranchTaken {
+        /// The gateway or task.
+        node: NodeInstanceId,
+        /// The conditions that were evaluated, in order.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        evaluated: Vec<Evaluated>,
+        /// The sequence flow taken.
+        flow: Arc<str>,
+    },
+    /// A task was committed with the command's variables.
+    TaskCommitted {
+        /// The task.
+        node: NodeInstanceId,
+        /// The id of the snapshot it left with; `None` when no variables were given.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        data: Option<InstanceDataId>,
+    },
+    /// A commit died on its way: data and active tasks are as they were.
+    CommitFailed {
+        /// The task that was to be committed.
+        node: NodeInstanceId,
+        /// Why: a number of the code table.
+        code: i32,
+        /// What exactly, and where.
+        detail: Arc<str>,
+        /// The conditions that were evaluated at the element that failed.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        evaluated: Vec<Evaluated>,
+        /// The nodes the attempt reached; all of them failed.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        reached: Vec<NodeVisit>,
+    },
+    /// The flow reached an end event.
+    FlowCompleted,
+    /// The flow went back to an earlier task.
+    TaskRolledBack {
+        /// The node instances that no longer count, latest first.
+        superseded: Vec<NodeInstanceId>,
+        /// The task that is open again, one of those superseded.
+        reopened: NodeInstanceId,
+        /// The node instance that stands for it now, entered with the data of the first time.
+        node: NodeInstanceId,
+    },
+    /// The instance was ended for good; its tasks stay as they are.
+    FlowTerminated,
+}

@@ -1,0 +1,84 @@
+//! What each element type does. One file per type with the same functions; this file only chooses between them.
+
+mod call_activity;
+mod end_event;
+mod exclusive_gateway;
+mod start_event;
+mod user_task;
+
+use crate::id::NodeInstanceId;
+use crate::instance::advance::{Failure, Halt, Next, Walk};
+use crate::instance::state::NodeInstance;
+use crate::model::element::{Element, ElementType};
+use crate::result_code::ResultCode;
+
+/// Enters an element: records the visit.
+pub(super) fn enter(
+    walk: &mut Walk<'_, '_>,
+    element: &Element,
+    source: Option<NodeInstanceId>,
+) -> Result<NodeInstanceId, Halt> {
+    match element.element_type {
+        ElementType::StartEvent => Ok(start_event::enter(walk, element, source)),
+        ElementType::EndEvent => Ok(end_event::enter(walk, element, source)),
+        ElementType::UserTask => Ok(user_task::enter(walk, element, source)),
+        ElementType::CallActivity => Ok(call_activity::enter(walk, element, source)),
+        ElementType::ExclusiveGateway => Ok(exclusive_gateway::enter(walk, element, source)),
+        ElementType::SequenceFlow | ElementType::Unknown(_) => Err(unsupported(element)),
+    }
+}
+
+/// Goes through an element that was just entered.
+pub(super) fn pass(walk: &mut Walk<'_, '_>, element: &Element, node: &NodeInstanceId) -> Result<Next, Halt> {
+    match element.element_type {
+        ElementType::StartEvent => start_event::pass(walk, element),
+        ElementType::EndEvent => Ok(end_event::pass(walk)),
+        ElementType::UserTask => Ok(user_task::pass()),
+        ElementType::CallActivity => Ok(call_activity::pass()),
+        ElementType::ExclusiveGateway => exclusive_gateway::pass(walk, element, node),
+        ElementType::SequenceFlow | ElementType::Unknown(_) => Err(unsupported(element)),
+    }
+}
+
+/// Goes on from a task that was just committed.
+pub(super) fn commit(walk: &mut Walk<'_, '_>, element: &Element, node: &NodeInstanceId) -> Result<Next, Halt> {
+    match element.element_type {
+        ElementType::UserTask => user_task::commit(walk, element, node),
+        ElementType::CallActivity => Err(call_activity::commit(element)),
+        ElementType::SequenceFlow
+        | ElementType::StartEvent
+        | ElementType::EndEvent
+        | ElementType::ExclusiveGateway
+        | ElementType::Unknown(_) => Err(unsupported(element)),
+    }
+}
+
+/// What a rollback that walks back over a node does there.
+pub(super) enum WayBack {
+    /// The node no longer counts; go on to its source.
+    On,
+    /// The task is opened again; the rollback ends here.
+    Reopen,
+    /// There is nothing before this node.
+    Start,
+}
+
+/// What a rollback does at a node.
+pub(super) fn roll_back(node: &NodeInstance) -> WayBack {
+    match node.element_type {
+        ElementType::StartEvent => start_event::roll_back(),
+        ElementType::UserTask => user_task::roll_back(node),
+        ElementType::CallActivity => call_activity::roll_back(),
+        ElementType::EndEvent => end_event::roll_back(),
+        ElementType::ExclusiveGateway => exclusive_gateway::roll_back(),
+        ElementType::SequenceFlow | ElementType::Unknown(_) => WayBack::On,
+    }
+}
+
+fn unsupported(element: &Element) -> Halt {
+    Failure::new(
+        ResultCode::UnsupportedElement,
+        format!("{} {} cannot be executed", element.element_type, element.key),
+    )
+    .into()
+}

@@ -1,0 +1,23 @@
+//! The end event: passes at once and completes the flow.
+
+use crate::event::InstanceEvent;
+use crate::id::NodeInstanceId;
+use crate::instance::advance::{Next, Walk};
+use crate::instance::element::WayBack;
+use crate::model::element::Element;
+
+pub(super) fn enter(walk: &mut Walk<'_, '_>, element: &Element, source: Option<NodeInstanceId>) -> NodeInstanceId {
+    let visit = walk.visit(element, source);
+    let node = visit.node.clone();
+    walk.recorder.record(InstanceEvent::EventPassed(visit));
+    node
+}
+
+pub(super) fn pass(walk: &mut Walk<'_, '_>) -> Next {
+    walk.recorder.record(InstanceEvent::FlowCompleted);
+    Next::Rest
+}
+
+pub(super) fn roll_back() -> WayBack {
+    WayBack::On
+}

@@ -1,0 +1,32 @@
+//! The exclusive gateway: lets the hooks refresh the data, then takes one way on.
+
+use crate::event::InstanceEvent;
+use crate::id::NodeInstanceId;
+use crate::instance::advance::{Halt, Next, Walk};
+use crate::instance::element::WayBack;
+use crate::model::element::Element;
+
+/// Enters the gateway; one that failed in an earlier attempt from the same source is entered again.
+pub(super) fn enter(walk: &mut Walk<'_, '_>, element: &Element, source: Option<NodeInstanceId>) -> NodeInstanceId {
+    let failed = source
+        .as_ref()
+        .and_then(|source| walk.recorder.state().failed_successor(source, &element.key))
+        .map(|node| node.id.clone());
+    if let Some(node) = failed {
+        walk.recorder.record(InstanceEvent::GatewayReentered { node: node.clone() });
+        return node;
+    }
+    let visit = walk.visit(element, source);
+    let node = visit.node.clone();
+    walk.recorder.record(InstanceEvent::GatewayReached(visit));
+    node
+}
+
+pub(super) fn pass(walk: &mut Walk<'_, '_>, element: &Element, node: &NodeInstanceId) -> Result<Next, Halt> {
+    walk.ask_hook(element, node)?;
+    walk.take_branch(element, node).map(Next::Along)
+}
+
+pub(super) fn roll_back() -> WayBack {
+    WayBack::On
+}

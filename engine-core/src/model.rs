@@ -1,0 +1,7 @@
+//! Flow models: read, judged and compiled. Knows the model's JSON, nothing of running instances.
+
+pub mod element;
+pub mod flow_model;
+mod lint;
+pub mod parse;
+pub mod validate;

@@ -1,0 +1,123 @@
+//! Instance data: variables as callers give them, and the snapshots that node instances carry.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use rpds::RedBlackTreeMapSync;
+use serde::{Deserialize, Serialize};
+
+use crate::id::InstanceDataId;
+use crate::value::Value;
+
+/// One variable as the API has it: `{"key", "type", "value"}`.
+///
+/// `type` is stored and given back as it came; nothing reads it. A missing `value` is null.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InstanceData {
+    /// The variable's name.
+    pub key: Arc<str>,
+    /// The caller's name for the type, for example `string` or `integer`.
+    #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
+    pub data_type: Option<Arc<str>>,
+    /// The value.
+    #[serde(default)]
+    pub value: Value,
+}
+
+impl InstanceData {
+    /// A variable without a type.
+    pub fn new(key: &str, value: impl Into<Value>) -> Self {
+        Self { key: key.into(), data_type: None, value: value.into() }
+    }
+
+    /// Bytes the variable takes, roughly.
+    pub fn weight(&self) -> usize {
+        let data_type = self.data_type.as_ref().map_or(0, |text| text.len());
+        self.key.len().saturating_add(data_type).saturating_add(self.value.weight())
+    }
+}
+
+/// The type and value of one variable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Variable {
+    /// The caller's name for the type.
+    pub data_type: Option<Arc<str>>,
+    /// The value.
+    pub value: Value,
+}
+
+/// All variables at one moment. Cloning costs a pointer; keys are in byte order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Variables(RedBlackTreeMapSync<Arc<str>, Variable>);
+
+impl Variables {
+    /// These variables, overridden key by key; of one key given twice the later entry wins.
+    pub fn merged(&self, changes: &[InstanceData]) -> Self {
+        let mut map = self.0.clone();
+        for InstanceData { key, data_type, value } in changes {
+            map.insert_mut(key.clone(), Variable { data_type: data_type.clone(), value: value.clone() });
+        }
+        Self(map)
+    }
+
+    /// The value under a key.
+    pub fn value(&self, key: &str) -> Option<&Value> {
+        self.0.get(key).map(|variable| &variable.value)
+    }
+
+    /// The variables in byte order of their keys.
+    pub fn iter(&self) -> impl Iterator<Item = (&Arc<str>, &Variable)> {
+        self.0.iter()
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.size()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// As the list that the API gives out.
+    pub fn to_list(&self) -> Vec<InstanceData> {
+        self.iter()
+            .map(|(key, variable)| InstanceData {
+                key: key.clone(),
+                data_type: variable.data_type.clone(),
+                value: variable.value.clone(),
+            })
+            .collect()
+    }
+
+    /// As a map from key to value.
+    pub fn to_map(&self) -> BTreeMap<Arc<str>, Value> {
+        self.iter().map(|(key, variable)| (key.clone(), variable.value.clone())).collect()
+    }
+}
+
+/// Variables with the id under which the API shows them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Snapshot {
+    /// `None` as long as nothing was ever given.
+    pub id: Option<InstanceDataId>,
+    /// The variables.
+    pub variables: Variables,
+}
+
+impl Snapshot {
+    /// This snapshot with changes under a new id; without an id nothing changed.
+    pub fn merged(&self, id: Option<&InstanceDataId>, changes: &[InstanceData]) -> Self {
+        match id {
+            None => self.clone(),
+            Some(id) => Self { id: Some(id.clone()), variables: self.variables.merged(changes) },
+        }
+    }
+}
+
+impl crate::expression::Variables for Variables {
+    fn get(&self, name: &str) -> Option<&Value> {
+        self.value(name)
+    }
+}
