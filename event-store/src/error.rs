@@ -1,0 +1,125 @@
+//! What can go wrong with an append and with a store; says what, where and what to do.
+
+use std::io;
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+use crate::record::{Partition, Revision};
+
+/// Why an item was not, or perhaps not, appended.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum AppendError {
+    /// The stream is elsewhere than the caller believes; read it again and decide again.
+    #[error("the stream is at revision {actual}, not {expected}")]
+    Conflict {
+        /// The revision the caller gave.
+        expected: Revision,
+        /// The revision the stream has.
+        actual: Revision,
+    },
+    /// The record may be stored or may not: read the stream and look for the command id. Not finding it proves something
+    /// only once [`EventStore::health`](crate::EventStore::health) has been `Ready` before the read.
+    #[error("the outcome is unknown: {0}")]
+    Unknown(String),
+    /// The record is surely not stored; try again when the store is ready.
+    #[error("the store takes no commands: {0}")]
+    Unavailable(String),
+    /// The record is larger than [`Layout::record_max`](crate::Layout::record_max) and not stored.
+    #[error("a record of {len} bytes is too large, the store takes {max}")]
+    TooLarge {
+        /// Bytes of the record.
+        len: usize,
+        /// Bytes the store takes.
+        max: usize,
+    },
+    /// What is stored of the stream cannot be read, so nothing is added to it.
+    #[error("the stream is damaged: {0}")]
+    Corrupt(String),
+}
+
+impl StoreError {
+    /// The whole story in one line, causes included.
+    pub(crate) fn told(&self) -> String {
+        let mut text = self.to_string();
+        let mut cause = std::error::Error::source(self);
+        while let Some(error) = cause {
+            text.push_str(": ");
+            text.push_str(&error.to_string());
+            cause = error.source();
+        }
+        text
+    }
+}
+
+/// Why a store cannot be opened, read or closed.
+#[derive(Debug, Error)]
+pub enum StoreError {
+    /// Somebody else has the store open.
+    #[error(
+        "{}: the store is in use by another process, or opened twice in this one; stop the other, or work on a backup",
+        path.display()
+    )]
+    InUse {
+        /// The store's directory.
+        path: PathBuf,
+    },
+    /// The directory cannot be created, read or written by this user.
+    #[error("{}: no permission to read and write the store's directory; change its owner or its mode", path.display())]
+    Permission {
+        /// The directory or file in question.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// Something stored is missing, changed or cannot be decoded.
+    #[error("{place}: damaged: {what}; keep a copy of it as it is, then restore from a backup or an export")]
+    Damaged {
+        /// The directory, and the position in it where that is known.
+        place: String,
+        /// What was found.
+        what: String,
+    },
+    /// The store was written by a later release.
+    #[error("{}: the store has format {found}, this release knows formats up to {known}; use a newer release", path.display())]
+    Format {
+        /// The store's directory.
+        path: PathBuf,
+        /// The format it has.
+        found: u32,
+        /// The newest format this release reads.
+        known: u32,
+    },
+    /// The partition does not exist.
+    #[error("there is no partition {partition}, the store has {partitions} (numbered from 0)")]
+    NoPartition {
+        /// The partition asked for.
+        partition: Partition,
+        /// How many there are.
+        partitions: Partition,
+    },
+    /// A key or value for the index is too large.
+    #[error("an index {what} of {len} bytes is too large, the store takes {max}")]
+    TooLarge {
+        /// `key` or `value`.
+        what: &'static str,
+        /// Its bytes.
+        len: usize,
+        /// Bytes the store takes.
+        max: usize,
+    },
+    /// The store is closed, recovering from an error, or refuses to work.
+    #[error("the store is not ready: {why}")]
+    Unavailable {
+        /// What happened, and what ends it.
+        why: String,
+    },
+    /// Reading or writing failed.
+    #[error("{doing}")]
+    Io {
+        /// What was being done, with the path.
+        doing: String,
+        /// What the operating system said.
+        source: io::Error,
+    },
+}

@@ -1,0 +1,479 @@
+//! One open sled database: its trees, its file, and the few calls the store makes on them.
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+
+use ::sled::{Batch, Db, Mode, Tree};
+
+use super::SledOptions;
+use super::fault::Step;
+use super::layout::{
+    FORMAT, block_key, block_start, decode_block, decode_manifest, encode_manifest, entries, frame_key, frame_offset,
+};
+use crate::error::StoreError;
+use crate::record::{Offset, Stored, StreamId};
+use crate::store::Layout;
+
+/// What fails on the way of a commit decides what happens next.
+#[derive(Debug)]
+pub(super) enum Fault {
+    /// sled did not take it: nothing is worse than before, reopening helps.
+    Write(String),
+    /// The disk did not confirm it: what the system has cached proves nothing any more.
+    Sync(String),
+}
+
+impl Fault {
+    /// What happened.
+    pub(super) fn why(&self) -> &str {
+        match self {
+            Self::Write(why) | Self::Sync(why) => why,
+        }
+    }
+}
+
+/// An open database.
+pub(super) struct Database {
+    /// Tells this opening from the others of the same store.
+    pub(super) generation: u64,
+    /// Frames by offset.
+    pub(super) log: Tree,
+    /// Blocks of the stream index.
+    pub(super) streams: Tree,
+    /// What callers derive.
+    pub(super) index: Tree,
+    db: Db,
+    file: File,
+    path: PathBuf,
+    options: SledOptions,
+}
+
+const MANIFEST: &[u8] = b"manifest";
+const PROVEN: &[u8] = b"proven";
+const POSITION: &[u8] = b"position";
+
+/// How often, and after which pause, a locked directory is tried again: sled lets go of its lock a moment after a close.
+const LOCK_TRIES: u32 = 20;
+const LOCK_PAUSE: Duration = Duration::from_millis(25);
+
+impl Database {
+    /// Opens or creates the directory; proves nothing about what it holds.
+    pub(super) fn open(path: &Path, options: &SledOptions, generation: u64) -> Result<Self, StoreError> {
+        create_directory(path)?;
+        let mut tries = 0;
+        let (db, [log, streams, index]) = loop {
+            tries += 1;
+            match open_sled(path, options) {
+                Err(StoreError::InUse { .. }) if tries < LOCK_TRIES => thread::sleep(LOCK_PAUSE),
+                opened => break opened?,
+            }
+        };
+        let file = path.join("db");
+        let file = File::options()
+            .read(true)
+            .write(true)
+            .open(&file)
+            .map_err(|source| StoreError::Io {
+                doing: format!("{}: opening", file.display()),
+                source,
+            })?;
+        let options = options.clone();
+        Ok(Self {
+            generation,
+            log,
+            streams,
+            index,
+            db,
+            file,
+            path: path.to_owned(),
+            options,
+        })
+    }
+
+    /// The layout in the manifest, which is written if the store is new.
+    pub(super) fn layout(&self) -> Result<Layout, StoreError> {
+        if let Some(manifest) = self.db.get(MANIFEST).map_err(|e| self.error("the manifest", e))? {
+            return decode_manifest(&self.path, &manifest);
+        }
+        if !self.log.is_empty() {
+            return Err(self.damaged("its manifest is missing".into()));
+        }
+        let layout = Layout {
+            format: FORMAT,
+            partitions: 1,
+            record_max: self.options.record_max,
+            hash: Layout::HASH,
+            origin: uuid::Uuid::new_v4().into_bytes(),
+        };
+        self.db
+            .insert(MANIFEST, encode_manifest(&layout))
+            .map_err(|e| self.error("the manifest", e))?;
+        Ok(layout)
+    }
+
+    /// Puts a batch into a tree, without making it durable.
+    pub(super) fn apply(&self, tree: &Tree, batch: Batch) -> Result<(), Fault> {
+        self.watched(Step::Apply, || tree.apply_batch(batch).map_err(io_error))
+            .map_err(Fault::Write)
+    }
+
+    /// Sets one key, without making it durable.
+    pub(super) fn put(&self, tree: &Tree, key: &[u8], value: &[u8]) -> Result<(), Fault> {
+        self.watched(Step::Apply, || tree.insert(key, value).map(drop).map_err(io_error))
+            .map_err(Fault::Write)
+    }
+
+    /// Makes everything applied so far survive a power cut. sled's flush does not sync on Linux, so this does.
+    pub(super) fn make_durable(&self) -> Result<(), Fault> {
+        self.watched(Step::Flush, || self.db.flush().map(drop).map_err(io_error))
+            .map_err(Fault::Write)?;
+        self.watched(Step::Sync, || self.file.sync_data())
+            .map_err(Fault::Sync)?;
+        if !self.options.flush_delay.is_zero() {
+            thread::sleep(self.options.flush_delay);
+        }
+        Ok(())
+    }
+
+    fn watched(&self, step: Step, call: impl FnOnce() -> io::Result<()>) -> Result<(), String> {
+        let outcome = match &self.options.faults {
+            None => call(),
+            Some(faults) => faults
+                .before(step)
+                .and_then(|()| call())
+                .and_then(|()| faults.after(step)),
+        };
+        outcome.map_err(|e| {
+            let doing = match step {
+                Step::Apply => "writing",
+                Step::Flush => "flushing",
+                Step::Sync => "syncing",
+            };
+            format!("{}: {doing} failed: {e}", self.path.display())
+        })
+    }
+
+    /// The offset of the last record in the log, durable or not.
+    pub(super) fn last_offset(&self) -> Result<Offset, StoreError> {
+        let Some((key, value)) = self.log.last().map_err(|e| self.error("the log's end", e))? else {
+            return Ok(Offset::NONE);
+        };
+        let (first, frame) = self.frame_of(&key, value)?;
+        let count = entries(first, &frame)?.try_fold(0, |count, entry| entry.map(|_| count + 1))?;
+        Ok(Offset::new(first.get() + count - 1))
+    }
+
+    /// Turns an entry of the log tree, which may be a piece of a large record, into the frame it belongs to.
+    fn frame_of(&self, key: &[u8], value: ::sled::IVec) -> Result<(Offset, ::sled::IVec), StoreError> {
+        if let Some(first) = frame_offset(key) {
+            return Ok((first, value));
+        }
+        let first = key
+            .get(..8)
+            .and_then(frame_offset)
+            .ok_or_else(|| self.damaged("a key of the log".into()))?;
+        let frame = self.log.get(frame_key(first)).map_err(|e| self.error("the log", e))?;
+        frame
+            .map(|frame| (first, frame))
+            .ok_or_else(|| self.damaged(format!("offset {first} is missing")))
+    }
+
+    /// The frame that has the record at this offset, with the offset of its first record.
+    pub(super) fn frame_with(&self, offset: Offset) -> Result<(Offset, ::sled::IVec), StoreError> {
+        let found = self.log.range(..=frame_key(offset)).next_back();
+        let (key, value) = found
+            .transpose()
+            .map_err(|e| self.error(&format!("offset {offset}"), e))?
+            .ok_or_else(|| self.missing(offset))?;
+        let first = frame_offset(&key).ok_or_else(|| self.missing(offset))?;
+        Ok((first, value))
+    }
+
+    /// Reads the whole of a large record's piece.
+    pub(super) fn piece(&self, key: &[u8]) -> Result<Vec<u8>, StoreError> {
+        let piece = self.log.get(key).map_err(|e| self.error("a large record", e))?;
+        Ok(piece.map(|piece| piece.to_vec()).unwrap_or_default())
+    }
+
+    /// The records at these offsets, which grow; stops after `bytes` of records, but returns at least one.
+    pub(super) fn records(
+        &self,
+        offsets: impl IntoIterator<Item = Offset>,
+        bytes: usize,
+    ) -> Result<Vec<Stored>, StoreError> {
+        let mut records = Vec::new();
+        let mut read = 0;
+        let mut frame: Option<(Offset, ::sled::IVec)> = None;
+        for offset in offsets {
+            let mut found = match &frame {
+                Some((first, frame)) => self.read_entry(*first, frame, offset)?,
+                None => None,
+            };
+            if found.is_none() {
+                let (first, value) = self.frame_with(offset)?;
+                found = self.read_entry(first, &value, offset)?;
+                frame = Some((first, value));
+            }
+            let record = found.ok_or_else(|| self.missing(offset))?;
+            read += record.record.len();
+            if read > bytes && !records.is_empty() {
+                break;
+            }
+            records.push(record);
+        }
+        Ok(records)
+    }
+
+    fn read_entry(&self, first: Offset, frame: &[u8], offset: Offset) -> Result<Option<Stored>, StoreError> {
+        for entry in entries(first, frame)? {
+            let entry = entry?;
+            if entry.offset == offset {
+                return entry.read(|key| self.piece(key)).map(Some);
+            }
+        }
+        Ok(None)
+    }
+
+    /// The records after an offset up to another, in order, at most `max`; stops as [`Self::records`] does.
+    pub(super) fn records_between(
+        &self,
+        after: Offset,
+        upto: Offset,
+        max: usize,
+        bytes: usize,
+    ) -> Result<Vec<Stored>, StoreError> {
+        let mut records: Vec<Stored> = Vec::new();
+        let mut next = Offset::new(after.get().saturating_add(1));
+        if next > upto || max == 0 {
+            return Ok(records);
+        }
+        let mut read = 0;
+        let (start, _) = self.frame_with(next)?;
+        for frame in self.log.range(frame_key(start)..) {
+            let (key, value) = frame.map_err(|e| self.error(&format!("offset {next}"), e))?;
+            let Some(first) = frame_offset(&key) else { continue };
+            if first > next {
+                return Err(self.missing(next));
+            }
+            for entry in entries(first, &value)? {
+                let entry = entry?;
+                if entry.offset < next {
+                    continue;
+                }
+                read += entry.len();
+                if records.len() >= max || next > upto || (read > bytes && !records.is_empty()) {
+                    return Ok(records);
+                }
+                records.push(entry.read(|key| self.piece(key))?);
+                next = Offset::new(next.get() + 1);
+            }
+        }
+        if next <= upto && records.is_empty() {
+            Err(self.missing(next))
+        } else {
+            Ok(records)
+        }
+    }
+
+    /// How many records the stream index knows of a stream.
+    pub(super) fn indexed_revision(&self, stream: &StreamId) -> Result<u64, StoreError> {
+        let blocks = block_key(stream, 0)..=block_key(stream, u32::MAX);
+        let Some(last) = self.streams.range(blocks).next_back() else {
+            return Ok(0);
+        };
+        let (key, value) = last.map_err(|e| self.error(&format!("stream {stream}"), e))?;
+        let (block, offsets) = self.block(stream, &key, &value)?;
+        Ok(block_start(block) + offsets.len() as u64)
+    }
+
+    /// The number and the offsets of a block of the stream index.
+    pub(super) fn block(&self, stream: &StreamId, key: &[u8], value: &[u8]) -> Result<(u32, Vec<u64>), StoreError> {
+        super::layout::block_number(key)
+            .zip(decode_block(value))
+            .ok_or_else(|| self.damaged(format!("the index of stream {stream} has another form")))
+    }
+
+    /// The log offset up to which a sync has covered everything, as far as is on record.
+    pub(super) fn proven(&self) -> Result<Offset, StoreError> {
+        self.mark(&self.db, PROVEN)
+    }
+
+    /// The log offset for which the stream index stands.
+    pub(super) fn position(&self) -> Result<Offset, StoreError> {
+        self.mark(&self.streams, POSITION)
+    }
+
+    /// Notes that the stream index stands for an offset that has been synced.
+    pub(super) fn set_position(&self, position: Offset) -> Result<(), Fault> {
+        // In this order: an index must not claim more than is proven.
+        self.put(&self.db, PROVEN, &position.get().to_be_bytes())?;
+        self.put(&self.streams, POSITION, &position.get().to_be_bytes())
+    }
+
+    fn mark(&self, tree: &Tree, key: &[u8]) -> Result<Offset, StoreError> {
+        let mark = tree.get(key).map_err(|e| self.error("a mark", e))?;
+        Ok(mark.and_then(|mark| frame_offset(&mark)).unwrap_or(Offset::NONE))
+    }
+
+    /// Syncs the directory, so that the files in it are found again.
+    pub(super) fn sync_directory(&self) -> Result<(), StoreError> {
+        sync_directory(&self.path)
+    }
+
+    /// An error of sled's, told as one of ours.
+    pub(super) fn error(&self, what: &str, error: ::sled::Error) -> StoreError {
+        from_sled(&self.path, what, error)
+    }
+
+    fn missing(&self, offset: Offset) -> StoreError {
+        self.damaged(format!("the record at offset {offset} is missing"))
+    }
+
+    /// Something stored is not as it should be.
+    pub(super) fn damaged(&self, what: String) -> StoreError {
+        StoreError::Damaged {
+            place: self.path.display().to_string(),
+            what,
+        }
+    }
+}
+
+/// Opens sled and its trees in a thread of its own: on some damage sled panics instead of saying so.
+fn open_sled(path: &Path, options: &SledOptions) -> Result<(Db, [Tree; 3]), StoreError> {
+    let config = ::sled::Config::new()
+        .path(path)
+        .flush_every_ms(None)
+        .cache_capacity(options.cache_bytes)
+        .mode(Mode::HighThroughput)
+        .use_compression(false);
+    let open = move || {
+        let db = config.open()?;
+        // A store whose creation was interrupted has nothing but these trees; anything else is somebody else's.
+        let is_ours = |name: &::sled::IVec| {
+            ["__sled__default", "log", "streams", "index"]
+                .iter()
+                .any(|ours| name == ours)
+        };
+        let is_new = db.is_empty() && db.tree_names().iter().all(is_ours);
+        if !is_new && !db.contains_key(MANIFEST)? {
+            return Ok(None);
+        }
+        let trees = [db.open_tree("log")?, db.open_tree("streams")?, db.open_tree("index")?];
+        Ok(Some((db, trees)))
+    };
+    let opening = thread::Builder::new().name("flowledger-open".into()).spawn(open);
+    let opening = opening.map_err(|source| StoreError::Io {
+        doing: "starting a thread".into(),
+        source,
+    })?;
+    match opening.join() {
+        Ok(opened) => opened
+            .map_err(|e| from_sled(path, "opening", e))?
+            .ok_or_else(|| StoreError::Damaged {
+                place: path.display().to_string(),
+                what: "it is a sled database, but no Flowledger store".into(),
+            }),
+        Err(panic) => Err(StoreError::Damaged {
+            place: path.display().to_string(),
+            what: format!("sled cannot open it: {}", panic_text(&*panic)),
+        }),
+    }
+}
+
+/// What a panic said.
+pub(super) fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("a panic without a text")
+}
+
+fn from_sled(path: &Path, what: &str, error: ::sled::Error) -> StoreError {
+    let path = path.to_owned();
+    match error {
+        ::sled::Error::Io(source) => {
+            // sled tells a held lock from other errors by its text only.
+            if source.to_string().contains("could not acquire lock") {
+                StoreError::InUse { path }
+            } else if is_permission(&source) {
+                StoreError::Permission { path, source }
+            } else {
+                StoreError::Io {
+                    doing: format!("{}: {what}", path.display()),
+                    source,
+                }
+            }
+        }
+        error => StoreError::Damaged {
+            place: path.display().to_string(),
+            what: format!("{what}: {error}"),
+        },
+    }
+}
+
+fn io_error(error: ::sled::Error) -> io::Error {
+    match error {
+        ::sled::Error::Io(error) => error,
+        error => io::Error::other(error),
+    }
+}
+
+fn is_permission(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem
+    )
+}
+
+/// Creates the directory, syncs the entries of what it created, and makes sure that it can be written.
+fn create_directory(path: &Path) -> Result<(), StoreError> {
+    let refused = |path: &Path, source: io::Error| {
+        if is_permission(&source) {
+            StoreError::Permission {
+                path: path.to_owned(),
+                source,
+            }
+        } else {
+            StoreError::Io {
+                doing: format!("{}: creating the store's directory", path.display()),
+                source,
+            }
+        }
+    };
+    let missing: Vec<&Path> = path.ancestors().take_while(|path| !path.exists()).collect();
+    std::fs::create_dir_all(path).map_err(|source| refused(path, source))?;
+    for created in missing {
+        if let Some(parent) = created.parent() {
+            sync_directory(if parent.as_os_str().is_empty() {
+                Path::new(".")
+            } else {
+                parent
+            })?;
+        }
+    }
+    let file = path.join("db");
+    let file = File::options()
+        .read(true)
+        .append(true)
+        .create(true)
+        .open(&file)
+        .map_err(|e| refused(&file, e))?;
+    drop(file);
+    Ok(())
+}
+
+#[cfg(unix)]
+fn sync_directory(path: &Path) -> Result<(), StoreError> {
+    let synced = File::open(path).and_then(|directory| directory.sync_all());
+    synced.map_err(|source| StoreError::Io {
+        doing: format!("{}: syncing the directory", path.display()),
+        source,
+    })
+}
+
+#[cfg(not(unix))]
+fn sync_directory(_path: &Path) -> Result<(), StoreError> {
+    Ok(())
+}

@@ -1,0 +1,29 @@
+//! The seam at which tests fail, delay or observe what the store asks of sled and of the disk.
+
+use std::io;
+
+/// One call on the way of a commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Frames or index entries go to sled.
+    Apply,
+    /// sled's buffers go to the file.
+    Flush,
+    /// The file goes to the disk.
+    Sync,
+}
+
+/// Looks at every [`Step`]; an error makes the call fail.
+pub trait Faults: Send + Sync + 'static {
+    /// Called before the step; an error replaces it.
+    fn before(&self, step: Step) -> io::Result<()> {
+        let _ = step;
+        Ok(())
+    }
+
+    /// Called after the step has worked; an error hides that it has.
+    fn after(&self, step: Step) -> io::Result<()> {
+        let _ = step;
+        Ok(())
+    }
+}

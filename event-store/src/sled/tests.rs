@@ -1,0 +1,620 @@
+//! sled's locks are process-wide, so every test here holds one lock of its own.
+
+use std::io;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use pollster::block_on;
+use proptest::prelude::*;
+
+use super::*;
+use crate::contract::{self, Word, append, item, stream_id, whole_partition, whole_stream};
+use crate::memory::MemoryStore;
+
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+fn alone() -> MutexGuard<'static, ()> {
+    ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn open(path: &Path, options: &SledOptions) -> Store {
+    SledStore::open(path, options.clone()).unwrap().into()
+}
+
+fn word() -> impl Strategy<Value = Word> {
+    let len = prop_oneof![6 => 0_usize..600, 1 => 3900_usize..4200, 1 => 0_usize..20_000];
+    let off = prop_oneof![8 => Just(0_i8), 1 => -2_i8..3];
+    prop_oneof![
+        8 => prop::collection::vec((0_u8..5, off, len), 1..20).prop_map(Word::Append),
+        2 => (0_u8..6, 0_u8..90, 0_usize..100).prop_map(|(stream, after, max)| Word::ReadStream(stream, after, max)),
+        1 => (0_u8..200, 0_usize..100).prop_map(|(after, max)| Word::ReadPartition(after, max)),
+        1 => Just(Word::Reopen),
+    ]
+}
+
+#[test]
+fn memory_keeps_the_contract() {
+    contract::check(&MemoryStore::new().into());
+}
+
+#[test]
+fn sled_keeps_the_contract() {
+    let _alone = alone();
+    let directory = tempfile::tempdir().unwrap();
+    for checkpoint_records in [1 << 16, 10] {
+        let options = SledOptions {
+            checkpoint_records,
+            ..SledOptions::default()
+        };
+        let path = directory.path().join(checkpoint_records.to_string());
+        contract::check(&open(&path, &options));
+        assert_eq!(
+            std::fs::read_dir(path.join("blobs")).unwrap().count(),
+            0,
+            "files that sled never syncs"
+        );
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn memory_follows_the_model(words in prop::collection::vec(word(), 1..60)) {
+        let store = Store::from(MemoryStore::new());
+        contract::follow_model(|| store.clone(), &words);
+    }
+
+    #[test]
+    fn sled_follows_the_model(words in prop::collection::vec(word(), 1..60), checkpoint_records in 1_usize..200) {
+        let _alone = alone();
+        let directory = tempfile::tempdir().unwrap();
+        let options = SledOptions { checkpoint_records, ..SledOptions::default() };
+        contract::follow_model(|| open(directory.path(), &options), &words);
+    }
+}
+
+#[test]
+fn a_second_open_says_that_the_store_is_in_use() {
+    let _alone = alone();
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path(), &SledOptions::default());
+    let second = SledStore::open(directory.path(), SledOptions::default()).err().unwrap();
+    assert!(matches!(second, StoreError::InUse { .. }), "{second:?}");
+    append(&store, item(1, 0, b"the first is unharmed")).unwrap();
+    drop(store);
+    assert_eq!(
+        whole_stream(&open(directory.path(), &SledOptions::default()), 1).len(),
+        1
+    );
+}
+
+#[test]
+fn a_path_that_cannot_be_a_directory_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("file");
+    std::fs::write(&file, "no directory").unwrap();
+    let refused = SledStore::open(&file, SledOptions::default()).err().unwrap();
+    assert!(matches!(refused, StoreError::Io { .. }), "{refused:?}");
+    let refused = SledStore::open("/proc/flowledger", SledOptions::default())
+        .err()
+        .unwrap();
+    assert!(
+        matches!(refused, StoreError::Io { .. } | StoreError::Permission { .. }),
+        "{refused:?}"
+    );
+}
+
+#[test]
+fn a_store_of_a_later_release_is_refused() {
+    let _alone = alone();
+    let directory = tempfile::tempdir().unwrap();
+    drop(open(directory.path(), &SledOptions::default()));
+    let db = ::sled::open(directory.path()).unwrap();
+    let mut manifest = db.get("manifest").unwrap().unwrap().to_vec();
+    manifest[11] += 1;
+    db.insert("manifest", manifest).unwrap();
+    drop(db);
+    let refused = SledStore::open(directory.path(), SledOptions::default()).err().unwrap();
+    assert!(
+        matches!(refused, StoreError::Format { found: 2, known: 1, .. }),
+        "{refused:?}"
+    );
+}
+
+#[test]
+fn somebody_elses_database_is_refused_and_left_alone() {
+    let _alone = alone();
+    let directory = tempfile::tempdir().unwrap();
+    let db = ::sled::open(directory.path()).unwrap();
+    db.open_tree("theirs").unwrap().insert("key", "value").unwrap();
+    drop(db);
+    let refused = SledStore::open(directory.path(), SledOptions::default()).err().unwrap();
+    assert!(matches!(refused, StoreError::Damaged { .. }), "{refused:?}");
+    assert_eq!(::sled::open(directory.path()).unwrap().tree_names().len(), 2);
+}
+
+#[test]
+fn layout_stays_what_it_was_at_creation() {
+    let _alone = alone();
+    let directory = tempfile::tempdir().unwrap();
+    let small = SledOptions {
+        record_max: 100,
+        ..SledOptions::default()
+    };
+    let layout = open(directory.path(), &small).events.layout().clone();
+    assert_eq!(layout.record_max, 100);
+    assert_eq!(open(directory.path(), &SledOptions::default()).events.layout(), &layout);
+}
+
+#[test]
+fn damage_is_reported_and_never_panics_the_host() {
+    let _alone = alone();
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path(), &SledOptions::default());
+    for revision in 0..20 {
+        let items = (0..100).map(|stream| item(stream, revision, &[7; 900])).collect();
+        assert!(block_on(store.events.append(items)).iter().all(Result::is_ok));
+    }
+    let file = std::fs::read(directory.path().join("db")).unwrap();
+    drop(store);
+    // As a crash leaves it, with a block gone here or there. Some blocks are not in use, and a damaged end looks to sled
+    // like a write that was cut short: then what is left must be whole.
+    let mut refused = 0;
+    for at in (100_000..file.len() - 4096).step_by(300_000) {
+        let copy = tempfile::tempdir().unwrap();
+        let mut damaged = file.clone();
+        damaged[at..at + 4096].fill(0);
+        std::fs::write(copy.path().join("db"), damaged).unwrap();
+        std::fs::copy(directory.path().join("conf"), copy.path().join("conf")).unwrap();
+        match SledStore::open(copy.path(), SledOptions::default()) {
+            Ok(store) => {
+                let records = whole_partition(&store.into());
+                assert!(
+                    (1..)
+                        .zip(&records)
+                        .all(|(offset, stored)| stored.offset.get() == offset)
+                );
+                assert!(records.iter().all(|stored| *stored.record == [7; 900]));
+            }
+            Err(StoreError::Damaged { .. }) => refused += 1,
+            Err(other) => panic!("{other}"),
+        }
+    }
+    assert!(refused > 0, "none of the damage was noticed");
+}
+
+#[test]
+fn a_log_that_lost_its_end_is_refused() {
+    let _alone = alone();
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path(), &SledOptions::default());
+    for revision in 0..20 {
+        append(&store, item(1, revision, b"record")).unwrap();
+    }
+    drop(store);
+    let db = ::sled::open(directory.path()).unwrap();
+    db.open_tree("log").unwrap().pop_max().unwrap();
+    drop(db);
+    let refused = SledStore::open(directory.path(), SledOptions::default()).err().unwrap();
+    assert!(matches!(refused, StoreError::Damaged { .. }), "{refused:?}");
+}
+
+#[test]
+fn a_deleted_stream_index_is_built_again() {
+    let _alone = alone();
+    let directory = tempfile::tempdir().unwrap();
+    let options = SledOptions {
+        checkpoint_records: 30,
+        ..SledOptions::default()
+    };
+    let store = open(directory.path(), &options);
+    for number in 0..300 {
+        append(&store, item(number % 3, number / 3, b"record")).unwrap();
+    }
+    drop(store);
+    let db = ::sled::open(directory.path()).unwrap();
+    db.open_tree("streams").unwrap().clear().unwrap();
+    drop(db);
+    let store = open(directory.path(), &options);
+    assert!((0..3).all(|stream| whole_stream(&store, stream).len() == 100));
+    append(&store, item(0, 100, b"next")).unwrap();
+}
+
+#[test]
+fn a_long_stream_writes_only_its_last_block_again() {
+    let _alone = alone();
+    let directory = tempfile::tempdir().unwrap();
+    let options = SledOptions {
+        checkpoint_records: 1000,
+        ..SledOptions::default()
+    };
+    let store = open(directory.path(), &options);
+    let items = (0..10_000).map(|revision| item(1, revision, b"record")).collect();
+    assert!(block_on(store.events.append(items)).iter().all(Result::is_ok));
+    drop(store);
+    let db = ::sled::open(directory.path()).unwrap();
+    let streams = db.open_tree("streams").unwrap();
+    let largest = streams.iter().map(|entry| entry.unwrap().1.len()).max().unwrap();
+    assert!(largest <= 64 * 3, "{largest}");
+    assert_eq!(streams.len(), 10_000_usize.div_ceil(64) + 1);
+    drop((streams, db));
+    let store = open(directory.path(), &options);
+    let tail = block_on(store.events.read_stream(&stream_id(1), Revision::new(9_990), 100)).unwrap();
+    assert_eq!(tail.len(), 10);
+}
+
+#[test]
+fn index_ahead_of_the_log_counts_as_absent() {
+    let _alone = alone();
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path(), &SledOptions::default());
+    append(&store, item(1, 0, b"record")).unwrap();
+    store.index.apply(Vec::new(), "near", Offset::new(1)).unwrap();
+    store.index.apply(Vec::new(), "far", Offset::new(2)).unwrap();
+    drop(store);
+    let store = open(directory.path(), &SledOptions::default());
+    assert_eq!(store.index.position("near").unwrap(), Offset::new(1));
+    assert_eq!(store.index.position("far").unwrap(), Offset::NONE);
+}
+
+#[test]
+fn a_dropped_future_does_not_take_back_what_it_queued() {
+    let _alone = alone();
+    let directory = tempfile::tempdir().unwrap();
+    let options = SledOptions {
+        flush_delay: Duration::from_millis(5),
+        ..SledOptions::default()
+    };
+    let store = open(directory.path(), &options);
+    for stream in 0..50 {
+        let mut future = store.events.append(vec![item(stream, 0, b"record")]);
+        let waker = std::task::Waker::noop();
+        assert!(
+            future
+                .as_mut()
+                .poll(&mut std::task::Context::from_waker(waker))
+                .is_pending()
+        );
+    }
+    block_on(store.events.close()).unwrap();
+    drop(store);
+    assert_eq!(whole_partition(&open(directory.path(), &options)).len(), 50);
+}
+
+#[test]
+fn concurrent_appenders_share_syncs() {
+    let _alone = alone();
+    let directory = tempfile::tempdir().unwrap();
+    let options = SledOptions {
+        flush_delay: Duration::from_millis(1),
+        ..SledOptions::default()
+    };
+    let store = open(directory.path(), &options);
+    std::thread::scope(|scope| {
+        for stream in 0..64 {
+            let store = &store;
+            scope.spawn(move || {
+                for revision in 0..20 {
+                    append(store, item(stream, revision, &[0; 300])).unwrap();
+                }
+            });
+        }
+    });
+    let counters = store.events.counters();
+    assert_eq!(counters.records, 64 * 20);
+    assert!(counters.records > 4 * counters.batches, "{counters:?}");
+}
+
+#[test]
+fn readers_see_dense_prefixes_while_checkpoints_run() {
+    let _alone = alone();
+    let directory = tempfile::tempdir().unwrap();
+    let options = SledOptions {
+        checkpoint_records: 20,
+        ..SledOptions::default()
+    };
+    let store = open(directory.path(), &options);
+    let is_done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for stream in 0..2 {
+            let (store, is_done) = (&store, &is_done);
+            scope.spawn(move || {
+                let mut seen = 0;
+                while !is_done.load(Ordering::SeqCst) {
+                    let found = whole_stream(store, stream);
+                    assert!(
+                        (1..)
+                            .zip(&found)
+                            .all(|(revision, stored)| stored.revision.get() == revision)
+                    );
+                    assert!(found.len() >= seen, "a record was seen and then not");
+                    seen = found.len();
+                }
+            });
+        }
+        let (tailing, is_over) = (&store, &is_done);
+        scope.spawn(move || {
+            let mut after = Offset::NONE;
+            while !is_over.load(Ordering::SeqCst) || after < tailing.events.head(0) {
+                block_on(tailing.events.changed(0, after, Duration::from_millis(5))).unwrap();
+                for stored in block_on(tailing.events.read_partition(0, after, 7)).unwrap() {
+                    assert_eq!(stored.offset.get(), after.get() + 1);
+                    after = stored.offset;
+                }
+            }
+        });
+        for revision in 0..1000 {
+            let items = (0..4).map(|stream| item(stream, revision, &[1; 99])).collect();
+            assert!(block_on(store.events.append(items)).iter().all(Result::is_ok));
+        }
+        is_done.store(true, Ordering::SeqCst);
+    });
+    assert!(
+        store.events.counters().checkpoints > 20,
+        "{:?}",
+        store.events.counters()
+    );
+}
+
+/// Fails one call, before or after its effect; counts all.
+struct FailNth {
+    count: AtomicU32,
+    nth: u32,
+    is_late: bool,
+    only: Option<Step>,
+    has_failed: AtomicBool,
+}
+
+impl FailNth {
+    fn new(nth: u32, is_late: bool, only: Option<Step>) -> Arc<Self> {
+        Arc::new(Self {
+            count: AtomicU32::new(0),
+            nth,
+            is_late,
+            only,
+            has_failed: AtomicBool::new(false),
+        })
+    }
+
+    fn verdict(&self, step: Step) -> io::Result<()> {
+        if self.only.is_none_or(|only| only == step) && self.count.fetch_add(1, Ordering::SeqCst) + 1 == self.nth {
+            self.has_failed.store(true, Ordering::SeqCst);
+            return Err(io::Error::new(
+                io::ErrorKind::StorageFull,
+                format!("{step:?} fails on purpose"),
+            ));
+        }
+        Ok(())
+    }
+}
+
+impl Faults for FailNth {
+    fn before(&self, step: Step) -> io::Result<()> {
+        if self.is_late { Ok(()) } else { self.verdict(step) }
+    }
+
+    fn after(&self, step: Step) -> io::Result<()> {
+        if self.is_late { self.verdict(step) } else { Ok(()) }
+    }
+}
+
+/// Appends until `count` records are in; returns the acknowledged revisions of stream 1 and how often it was unknown.
+fn append_through(store: &Store, count: u64) -> Option<u64> {
+    let patience = Instant::now() + Duration::from_secs(20);
+    let mut revision = whole_stream(store, 1).len() as u64;
+    let mut unknown = 0;
+    while revision < count {
+        assert!(
+            Instant::now() < patience,
+            "no end after {revision} records: {:?}",
+            store.events.health()
+        );
+        match append(store, item(1, revision, &[5; 2000])) {
+            Ok(appended) => {
+                revision += 1;
+                assert_eq!(appended.revision.get(), revision);
+            }
+            Err(AppendError::Unknown(_)) => {
+                unknown += 1;
+                loop {
+                    assert!(Instant::now() < patience);
+                    match store.events.health() {
+                        Health::Ready => break,
+                        Health::Recovering { .. } => std::thread::sleep(Duration::from_millis(1)),
+                        Health::Refused { .. } => return None,
+                    }
+                }
+                // The outcome is known now: the stream has the command or it has not.
+                revision = whole_stream(store, 1).len() as u64;
+            }
+            Err(AppendError::Unavailable(_)) => match store.events.health() {
+                Health::Refused { .. } => return None,
+                _ => std::thread::sleep(Duration::from_millis(1)),
+            },
+            Err(other) => panic!("{other}"),
+        }
+    }
+    Some(unknown)
+}
+
+#[test]
+fn every_failing_call_is_survived() {
+    let _alone = alone();
+    for is_late in [false, true] {
+        for nth in 1.. {
+            let directory = tempfile::tempdir().unwrap();
+            drop(open(directory.path(), &SledOptions::default()));
+            let faults = FailNth::new(nth, is_late, None);
+            let watching: Arc<dyn Faults> = faults.clone();
+            let options = SledOptions {
+                checkpoint_records: 5,
+                faults: Some(watching),
+                ..SledOptions::default()
+            };
+            let mut outcome = None;
+            if let Ok(store) = SledStore::open(directory.path(), options) {
+                let store = Store::from(store);
+                outcome = append_through(&store, 12);
+                let acknowledged = whole_stream(&store, 1).len();
+                drop(store);
+                let store = open(directory.path(), &SledOptions::default());
+                let found = whole_stream(&store, 1);
+                assert!(
+                    found.len() >= acknowledged,
+                    "call {nth}: {} of {acknowledged}",
+                    found.len()
+                );
+                assert!(
+                    (1..)
+                        .zip(&found)
+                        .all(|(revision, stored)| stored.revision.get() == revision)
+                );
+                append_through(&store, 15).unwrap();
+            }
+            if !faults.has_failed.load(Ordering::SeqCst) {
+                assert!(
+                    outcome == Some(0) && nth > 30,
+                    "the run without a fault: call {nth}, {outcome:?}"
+                );
+                break;
+            }
+        }
+    }
+}
+
+#[test]
+fn a_failed_sync_refuses_commands_until_the_store_is_reopened() {
+    let _alone = alone();
+    let directory = tempfile::tempdir().unwrap();
+    let faults = FailNth::new(4, false, Some(Step::Sync));
+    let options = SledOptions {
+        faults: Some(faults),
+        ..SledOptions::default()
+    };
+    let store = open(directory.path(), &options);
+    append(&store, item(1, 0, b"one")).unwrap();
+    append(&store, item(1, 1, b"two")).unwrap();
+    assert!(matches!(
+        append(&store, item(1, 2, b"three")),
+        Err(AppendError::Unknown(_))
+    ));
+    assert!(matches!(
+        append(&store, item(1, 2, b"three")),
+        Err(AppendError::Unavailable(_))
+    ));
+    assert!(matches!(store.events.health(), Health::Refused { .. }));
+    assert_eq!(
+        whole_stream(&store, 1).len(),
+        2,
+        "what was durable stays readable, what is not proven stays unseen"
+    );
+    drop(store);
+    let store = open(directory.path(), &SledOptions::default());
+    assert_eq!(whole_stream(&store, 1).len(), 3, "proven by the reopen");
+}
+
+/// Keeps a flush from returning while it is told to.
+struct Stuck(Arc<AtomicBool>);
+
+impl Faults for Stuck {
+    fn before(&self, step: Step) -> io::Result<()> {
+        while step == Step::Flush && self.0.load(Ordering::SeqCst) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn a_stuck_flush_refuses_commands_and_blocks_nobody() {
+    let _alone = alone();
+    let directory = tempfile::tempdir().unwrap();
+    let stuck = Arc::new(AtomicBool::new(false));
+    let faults: Arc<dyn Faults> = Arc::new(Stuck(Arc::clone(&stuck)));
+    let commit_limit = Duration::from_millis(200);
+    let options = SledOptions {
+        faults: Some(faults),
+        commit_limit,
+        queue: 2,
+        ..SledOptions::default()
+    };
+    let store = open(directory.path(), &options);
+    append(&store, item(1, 0, b"one")).unwrap();
+    stuck.store(true, Ordering::SeqCst);
+    let answers: Vec<_> = std::thread::scope(|scope| {
+        let appenders: Vec<_> = (2..20)
+            .map(|stream| {
+                let store = &store;
+                scope.spawn(move || append(store, item(stream, 0, b"stuck")))
+            })
+            .collect();
+        appenders
+            .into_iter()
+            .map(|appender| appender.join().unwrap().unwrap_err())
+            .collect()
+    });
+    let unknown = answers
+        .iter()
+        .filter(|answer| matches!(answer, AppendError::Unknown(_)))
+        .count();
+    assert!(
+        unknown >= 1
+            && answers
+                .iter()
+                .all(|e| matches!(e, AppendError::Unknown(_) | AppendError::Unavailable(_)))
+    );
+    assert!(matches!(store.events.health(), Health::Refused { .. }));
+    assert!(block_on(store.events.close()).is_err());
+    assert_eq!(whole_stream(&store, 1).len(), 1);
+    stuck.store(false, Ordering::SeqCst);
+    drop(store);
+    let store = open(directory.path(), &SledOptions::default());
+    assert_eq!(whole_partition(&store).len(), 1 + unknown);
+}
+
+#[test]
+#[ignore = "needs a disk of some MiB, in FLOWLEDGER_SMALL_DISK: mount -t tmpfs -o size=24m none DIRECTORY"]
+fn a_full_disk_is_survived() {
+    let _alone = alone();
+    let disk = std::path::PathBuf::from(std::env::var_os("FLOWLEDGER_SMALL_DISK").expect("FLOWLEDGER_SMALL_DISK"));
+    let ballast = disk.join("ballast");
+    std::fs::write(&ballast, vec![0; 8 << 20]).unwrap();
+    let path = disk.join("store");
+    let options = SledOptions {
+        checkpoint_records: 500,
+        ..SledOptions::default()
+    };
+    let store = open(&path, &options);
+    let mut acknowledged = 0_u64;
+    while append(&store, item(1, acknowledged, &[3; 3000])).is_ok() {
+        acknowledged += 1;
+    }
+    for _ in 0..20 {
+        let refused = append(&store, item(1, acknowledged, &[3; 3000]));
+        println!("after {acknowledged}: {refused:?}, {:?}", store.events.health());
+        let readable = block_on(
+            store
+                .events
+                .read_stream(&stream_id(1), Revision::new(acknowledged - 5), 10),
+        );
+        println!("reads: {:?}", readable.map(|records| records.len()));
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    std::fs::remove_file(&ballast).unwrap();
+    let patience = Instant::now() + Duration::from_secs(20);
+    while store.events.health() != Health::Ready {
+        assert!(Instant::now() < patience, "{:?}", store.events.health());
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let found = whole_stream(&store, 1).len() as u64;
+    assert!(found >= acknowledged, "{found} of {acknowledged}");
+    append_through(&store, found + 100).unwrap();
+    drop(store);
+    let store = open(&path, &options);
+    assert_eq!(whole_stream(&store, 1).len() as u64, found + 100);
+    drop(store);
+    std::fs::remove_dir_all(&path).unwrap();
+}
