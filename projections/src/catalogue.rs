@@ -1,0 +1,480 @@
+//! The catalogue: what crosses instances. Modules, deployments, and instances by status, module, tenant and time.
+//!
+//! Derived from the log and kept at a position of its own: a delta in memory, written to the index in bulk. All of it
+//! may be deleted and is built again. Serves look-ups and lists; no command is decided by it.
+
+mod change;
+mod entry;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use flowledger_engine_core::codec::{self, CodecError};
+use flowledger_engine_core::event::{AnyRecord, InstanceRecord, ModuleRecord};
+use flowledger_engine_core::id::{FlowDeployId, FlowInstanceId, FlowModuleId, Id};
+use flowledger_engine_core::time::Timestamp;
+use flowledger_event_store::{EventStore, IndexStore, Offset, StoreError};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+pub use entry::{DeploymentEntry, InstanceEntry, ModuleEntry, StatusInterval};
+
+use change::Change;
+
+/// The name under which the index keeps the catalogue's position.
+const NAME: &str = "catalogue";
+/// Every key of the catalogue begins with this byte.
+const PREFIX: u8 = b'c';
+/// Entries of the delta at which it should be written out.
+const DELTA_ENTRIES: usize = 16_384;
+/// Records after which the position should be written out even if little has changed.
+const POSITION_LAG: u64 = 65_536;
+/// Records read from the log at a time.
+const READ_BATCH: usize = 1_000;
+/// Entries looked at for one page of a list.
+const PAGE_SCAN: usize = 10_000;
+/// Most entries of one page.
+pub const PAGE_MAX: usize = 1_000;
+
+/// Why the catalogue cannot answer.
+#[derive(Debug, thiserror::Error)]
+pub enum CatalogueError {
+    /// The store failed.
+    #[error("the catalogue cannot read its store")]
+    Store(#[from] StoreError),
+    /// A record of the log cannot be read.
+    #[error("record {offset} of the log cannot be read")]
+    Record {
+        /// The record's place in the log.
+        offset: Offset,
+        /// Why.
+        source: CodecError,
+    },
+    /// An entry of the index cannot be read; the index should be built again.
+    #[error("an entry of the catalogue cannot be read; delete the index and open the store again")]
+    Entry(#[source] rmp_serde::decode::Error),
+}
+
+/// Which instances a list is about. Absent members do not restrict it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct InstanceFilter {
+    /// Only with this status, by its number.
+    pub status: Option<i32>,
+    /// Only of this module.
+    pub flow_module_id: Option<FlowModuleId>,
+    /// Only of this tenant.
+    pub tenant: Option<Arc<str>>,
+    /// Only started at or after this time.
+    pub started_from: Option<Timestamp>,
+    /// Only started before this time.
+    pub started_before: Option<Timestamp>,
+    /// As of this time: instances started later are left out, and statuses are those of then.
+    pub as_of: Option<Timestamp>,
+}
+
+/// One page of a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page<T> {
+    /// The entries, newest first.
+    pub entries: Vec<T>,
+    /// Where the next page begins; `None` when this is the last. A page may be short, even empty, and have a next one.
+    pub next: Option<u64>,
+}
+
+/// Changed keys; `None` removes one.
+type Delta = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
+
+/// The catalogue of one store.
+pub struct Catalogue {
+    index: Arc<dyn IndexStore>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Every record up to here is in the delta or in the index.
+    applied: u64,
+    /// The position the index stands for.
+    written: u64,
+    /// Changes of records that came before an earlier one did.
+    early: BTreeMap<u64, Vec<Change>>,
+    delta: Delta,
+    /// A delta on its way into the index.
+    writing: Arc<Delta>,
+}
+
+impl Catalogue {
+    /// The catalogue as the index has it. Call [`Catalogue::catch_up`] before the first look-up.
+    ///
+    /// # Errors
+    /// An index that cannot be read.
+    pub fn open(index: Arc<dyn IndexStore>) -> Result<Self, CatalogueError> {
+        let position = index.position(NAME)?.get();
+        if position == 0 {
+            index.clear(NAME, &[PREFIX])?;
+        }
+        let state = State { applied: position, written: position, ..State::default() };
+        Ok(Self { index, state: Mutex::new(state) })
+    }
+
+    /// Forgets everything and builds it again from the log.
+    ///
+    /// # Errors
+    /// A store that cannot be read.
+    pub async fn rebuild(&self, log: &dyn EventStore) -> Result<(), CatalogueError> {
+        {
+            let mut state = self.lock();
+            self.index.clear(NAME, &[PREFIX])?;
+            *state = State::default();
+        }
+        self.catch_up(log).await
+    }
+
+    /// Takes in what the log has and the catalogue has not.
+    ///
+    /// # Errors
+    /// A log that cannot be read.
+    pub async fn catch_up(&self, log: &dyn EventStore) -> Result<(), CatalogueError> {
+        loop {
+            let after = self.lock().applied;
+            if after >= log.head(0).get() {
+                return Ok(());
+            }
+            let batch = log.read_partition(0, Offset::new(after), READ_BATCH).await?;
+            if batch.is_empty() {
+                return Ok(());
+            }
+            for stored in batch {
+                let record = codec::decode(&stored.record)
+                    .map_err(|source| CatalogueError::Record { offset: stored.offset, source })?;
+                let changes = match &record {
+                    AnyRecord::Module(record) => Change::of_module(record),
+                    AnyRecord::Instance(record) => Change::of_instance(record),
+                };
+                self.take_in(stored.offset, changes)?;
+            }
+            if self.wants_checkpoint() {
+                self.checkpoint()?;
+            }
+        }
+    }
+
+    /// Notes a module's record that became durable at `offset`.
+    ///
+    /// # Errors
+    /// An index that cannot be read.
+    pub fn note_module(&self, offset: Offset, record: &ModuleRecord) -> Result<(), CatalogueError> {
+        self.take_in(offset, Change::of_module(record))
+    }
+
+    /// Notes an instance's record that became durable at `offset`.
+    ///
+    /// # Errors
+    /// An index that cannot be read.
+    pub fn note_instance(&self, offset: Offset, record: &InstanceRecord) -> Result<(), CatalogueError> {
+        self.take_in(offset, Change::of_instance(record))
+    }
+
+    /// Whether enough has gathered for a [`Catalogue::checkpoint`].
+    pub fn wants_checkpoint(&self) -> bool {
+        let state = self.lock();
+        state.writing.is_empty()
+            && (state.delta.len() >= DELTA_ENTRIES || state.applied.saturating_sub(state.written) >= POSITION_LAG)
+    }
+
+    /// Writes the delta to the index. Look-ups and notes go on meanwhile.
+    ///
+    /// # Errors
+    /// An index that cannot be written; nothing is lost, the delta stays.
+    pub fn checkpoint(&self) -> Result<(), CatalogueError> {
+        let (delta, position) = {
+            let mut state = self.lock();
+            if !state.writing.is_empty() || state.applied == state.written {
+                return Ok(());
+            }
+            state.writing = Arc::new(std::mem::take(&mut state.delta));
+            (state.writing.clone(), state.applied)
+        };
+        let changes = delta.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
+        let outcome = self.index.apply(changes, NAME, Offset::new(position));
+        let mut state = self.lock();
+        let writing = std::mem::take(&mut state.writing);
+        match outcome {
+            Ok(()) => {
+                state.written = position;
+                Ok(())
+            }
+            Err(error) => {
+                for (key, value) in writing.iter() {
+                    state.delta.entry(key.clone()).or_insert_with(|| value.clone());
+                }
+                Err(error.into())
+            }
+        }
+    }
+
+    /// The deployment with this id.
+    ///
+    /// # Errors
+    /// An index that cannot be read.
+    pub fn deployment(&self, id: &FlowDeployId) -> Result<Option<DeploymentEntry>, CatalogueError> {
+        self.entry(&self.lock(), &key::deployment(id))
+    }
+
+    /// The module with this id.
+    ///
+    /// # Errors
+    /// An index that cannot be read.
+    pub fn module(&self, id: &FlowModuleId) -> Result<Option<ModuleEntry>, CatalogueError> {
+        self.entry(&self.lock(), &key::module(id))
+    }
+
+    /// The instance with this id.
+    ///
+    /// # Errors
+    /// An index that cannot be read.
+    pub fn instance(&self, id: &FlowInstanceId) -> Result<Option<InstanceEntry>, CatalogueError> {
+        self.entry(&self.lock(), &key::instance(&id.id().to_bytes()))
+    }
+
+    /// A page of modules, newest first, beginning before `before`.
+    ///
+    /// # Errors
+    /// An index that cannot be read.
+    pub fn modules(&self, before: Option<u64>, limit: usize) -> Result<Page<ModuleEntry>, CatalogueError> {
+        let (from, to) = key::span(&[PREFIX, b'l'], before);
+        self.page(&from, &to, limit, |bytes| key::module_bytes(bytes), |entry: &ModuleEntry| (entry.ordinal, true))
+    }
+
+    /// A page of instances, newest first, beginning before `before`.
+    ///
+    /// # Errors
+    /// An index that cannot be read.
+    pub fn instances(
+        &self,
+        filter: &InstanceFilter,
+        before: Option<u64>,
+        limit: usize,
+    ) -> Result<Page<InstanceEntry>, CatalogueError> {
+        // The narrowest order that the filter allows; a status of the past is in none of them.
+        let list = match (filter.status.filter(|_| filter.as_of.is_none()), &filter.flow_module_id, &filter.tenant) {
+            (_, Some(module), _) => key::by_module(&module.id().to_bytes()),
+            (Some(status), None, _) => key::by_status(status),
+            (None, None, Some(tenant)) => key::by_tenant(tenant),
+            (None, None, None) => vec![PREFIX, b'a'],
+        };
+        let (from, to) = key::span(&list, before);
+        let fits = |entry: &InstanceEntry| (entry.ordinal, entry.fits(filter));
+        let mut page = self.page(&from, &to, limit, |bytes| key::instance(bytes), fits)?;
+        if let Some(as_of) = filter.as_of {
+            for entry in &mut page.entries {
+                entry.cut_at(as_of);
+            }
+        }
+        Ok(page)
+    }
+
+    fn page<T: DeserializeOwned>(
+        &self,
+        from: &[u8],
+        to: &[u8],
+        limit: usize,
+        entry_key: impl Fn(&[u8]) -> Vec<u8>,
+        fits: impl Fn(&T) -> (u64, bool),
+    ) -> Result<Page<T>, CatalogueError> {
+        let limit = limit.clamp(1, PAGE_MAX);
+        let state = self.lock();
+        let mut page = Page { entries: Vec::new(), next: None };
+        let mut to = to.to_vec();
+        let mut looked_at = 0;
+        loop {
+            let found = self.range(&state, from, &to, limit.max(64))?;
+            let Some((last, _)) = found.last() else { return Ok(page) };
+            to.clone_from(last);
+            for (_, bytes) in found {
+                let Some(entry) = self.entry::<T>(&state, &entry_key(&bytes))? else { continue };
+                let (ordinal, fits) = fits(&entry);
+                looked_at += 1;
+                page.next = Some(ordinal);
+                if fits {
+                    page.entries.push(entry);
+                }
+                if page.entries.len() >= limit || looked_at >= PAGE_SCAN {
+                    let is_last = self.range(&state, from, &key::cut(&to, ordinal), 1)?.is_empty();
+                    page.next = page.next.filter(|_| !is_last);
+                    return Ok(page);
+                }
+            }
+            page.next = None;
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing in here panics half-way through a change, so a poisoned state is whole.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take_in(&self, offset: Offset, changes: Vec<Change>) -> Result<(), CatalogueError> {
+        let mut state = self.lock();
+        let offset = offset.get();
+        if offset <= state.applied {
+            return Ok(());
+        }
+        state.early.insert(offset, changes);
+        while let Some(changes) = { let next = state.applied + 1; state.early.remove(&next) } {
+            let ordinal = state.applied + 1;
+            for change in changes {
+                self.apply(&mut state, ordinal, change)?;
+            }
+            state.applied = ordinal;
+        }
+        Ok(())
+    }
+
+    fn apply(&self, state: &mut State, ordinal: u64, change: Change) -> Result<(), CatalogueError> {
+        match change {
+            Change::ModuleCreated(mut entry) => {
+                entry.ordinal = ordinal;
+                let id = entry.flow_module_id.id().to_bytes();
+                put_raw(state, key::numbered(&[PREFIX, b'l'], ordinal), id.to_vec());
+                put(state, key::module(&entry.flow_module_id), &entry);
+            }
+            Change::ModuleChanged { module, change } => {
+                let key = key::module_bytes(&module);
+                if let Some(mut entry) = self.entry::<ModuleEntry>(state, &key)? {
+                    change.apply_to(&mut entry);
+                    put(state, key, &entry);
+                }
+            }
+            Change::Deployed { module, mut deployment } => {
+                let module_key = key::module_bytes(&module);
+                if let Some(mut entry) = self.entry::<ModuleEntry>(state, &module_key)? {
+                    deployment.flow_module_id = entry.flow_module_id.clone();
+                    entry.latest_flow_deploy_id = Some(deployment.flow_deploy_id.clone());
+                    put(state, module_key, &entry);
+                    put(state, key::deployment(&deployment.flow_deploy_id), &deployment);
+                }
+            }
+            Change::InstanceStarted { stream, mut entry } => {
+                entry.ordinal = ordinal;
+                put_raw(state, key::numbered(&[PREFIX, b'a'], ordinal), stream.to_vec());
+                let module = key::by_module(&entry.flow_module_id.id().to_bytes());
+                put_raw(state, key::numbered(&module, ordinal), stream.to_vec());
+                if let Some(tenant) = &entry.tenant {
+                    put_raw(state, key::numbered(&key::by_tenant(tenant), ordinal), stream.to_vec());
+                }
+                put_raw(state, key::numbered(&key::by_status(entry.status()), ordinal), stream.to_vec());
+                put(state, key::instance(&stream), &entry);
+            }
+            Change::InstanceStatus { stream, interval } => {
+                let key = key::instance(&stream);
+                if let Some(mut entry) = self.entry::<InstanceEntry>(state, &key)? {
+                    state.delta.insert(key::numbered(&key::by_status(entry.status()), entry.ordinal), None);
+                    entry.intervals.push(interval);
+                    put_raw(state, key::numbered(&key::by_status(entry.status()), entry.ordinal), stream.to_vec());
+                    put(state, key, &entry);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn entry<T: DeserializeOwned>(&self, state: &State, key: &[u8]) -> Result<Option<T>, CatalogueError> {
+        let pending = state.delta.get(key).or_else(|| state.writing.get(key));
+        let bytes = match pending {
+            Some(value) => value.as_deref().map(Arc::from),
+            None => self.index.get(key)?,
+        };
+        bytes.map(|bytes: Arc<[u8]>| rmp_serde::from_slice(&bytes).map_err(CatalogueError::Entry)).transpose()
+    }
+
+    /// The newest `max` entries of a span, newest first: the index, overlaid with what is not written yet.
+    fn range(
+        &self,
+        state: &State,
+        from: &[u8],
+        to: &[u8],
+        max: usize,
+    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, CatalogueError> {
+        if from >= to {
+            return Ok(Vec::new());
+        }
+        let mut pending: BTreeMap<&Vec<u8>, &Option<Vec<u8>>> = BTreeMap::new();
+        for layer in [&*state.writing, &state.delta] {
+            pending.extend(layer.range(from.to_vec()..to.to_vec()));
+        }
+        let removed = pending.values().filter(|value| value.is_none()).count();
+        let written = self.index.range(from, to, true, max.saturating_add(removed))?;
+        let mut merged: BTreeMap<Vec<u8>, Option<Vec<u8>>> =
+            written.into_iter().map(|(key, value)| (key.to_vec(), Some(value.to_vec()))).collect();
+        merged.extend(pending.into_iter().map(|(key, value)| (key.clone(), value.clone())));
+        Ok(merged.into_iter().rev().filter_map(|(key, value)| value.map(|value| (key, value))).take(max).collect())
+    }
+}
+
+fn put<T: Serialize>(state: &mut State, key: Vec<u8>, entry: &T) {
+    match rmp_serde::to_vec_named(entry) {
+        Ok(bytes) => put_raw(state, key, bytes),
+        Err(error) => debug_assert!(false, "a catalogue entry must be writable: {error}"),
+    }
+}
+
+fn put_raw(state: &mut State, key: Vec<u8>, value: Vec<u8>) {
+    state.delta.insert(key, Some(value));
+}
+
+/// The keys of the catalogue: a letter for the kind, then what is looked up, then the ordinal.
+mod key {
+    use super::{FlowDeployId, FlowModuleId, Id, PREFIX};
+
+    fn joined(kind: u8, bytes: &[u8]) -> Vec<u8> {
+        let mut key = vec![PREFIX, kind];
+        key.extend_from_slice(bytes);
+        key
+    }
+
+    pub(super) fn module(id: &FlowModuleId) -> Vec<u8> {
+        joined(b'm', &id.id().to_bytes())
+    }
+
+    pub(super) fn module_bytes(bytes: &[u8]) -> Vec<u8> {
+        joined(b'm', bytes)
+    }
+
+    pub(super) fn deployment(id: &FlowDeployId) -> Vec<u8> {
+        joined(b'd', &id.id().to_bytes())
+    }
+
+    pub(super) fn instance(stream: &[u8]) -> Vec<u8> {
+        joined(b'i', stream)
+    }
+
+    pub(super) fn by_module(bytes: &[u8]) -> Vec<u8> {
+        joined(b'f', bytes)
+    }
+
+    pub(super) fn by_status(status: i32) -> Vec<u8> {
+        joined(b's', &status.to_be_bytes())
+    }
+
+    pub(super) fn by_tenant(tenant: &str) -> Vec<u8> {
+        joined(b't', &Id::Text(tenant.into()).to_bytes())
+    }
+
+    pub(super) fn numbered(list: &[u8], ordinal: u64) -> Vec<u8> {
+        let mut key = list.to_vec();
+        key.extend_from_slice(&ordinal.to_be_bytes());
+        key
+    }
+
+    /// From the first entry of a list to the one before `before`.
+    pub(super) fn span(list: &[u8], before: Option<u64>) -> (Vec<u8>, Vec<u8>) {
+        (numbered(list, 0), numbered(list, before.unwrap_or(u64::MAX)))
+    }
+
+    /// The key of the same list with another ordinal.
+    pub(super) fn cut(numbered_key: &[u8], ordinal: u64) -> Vec<u8> {
+        let list = numbered_key.len().checked_sub(8).and_then(|end| numbered_key.get(..end)).unwrap_or_default();
+        numbered(list, ordinal)
+    }
+}

@@ -1,0 +1,57 @@
+//! One node instance as the API shows it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use flowledger_engine_core::id::{InstanceDataId, NodeInstanceId};
+use flowledger_engine_core::instance;
+use flowledger_engine_core::model::element::Properties;
+use serde::Serialize;
+
+use crate::View;
+use crate::date::Date;
+
+/// One visit of a node (Source: API document §5, turbo/semantics.md §6.1; T-52 and T-53 fill what the reference leaves out).
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NodeInstance {
+    /// Its id; what commitTask and rollbackTask take as taskInstanceId.
+    pub node_instance_id: NodeInstanceId,
+    /// The element's key in the model.
+    pub model_key: Arc<str>,
+    /// The element's name in the model; empty when it has none.
+    pub model_name: Arc<str>,
+    /// The element's properties in the model; empty when it has none.
+    pub properties: Arc<Properties>,
+    /// 1 completed, 2 active, 3 failed, 4 rolled back.
+    pub status: i32,
+    /// The element's type in the model.
+    pub flow_element_type: i64,
+    /// The snapshot it was entered with; absent as long as the flow has no variables.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub instance_data_id: Option<InstanceDataId>,
+    /// When it was entered.
+    pub create_time: Date,
+    /// When its status changed last.
+    pub modify_time: Date,
+}
+
+impl NodeInstance {
+    /// The view of one node instance.
+    pub fn of(node: &instance::NodeInstance, view: View<'_>) -> Self {
+        let element = view.deployment.model.element(&node.key);
+        Self {
+            node_instance_id: node.id.clone(),
+            model_key: node.key.clone(),
+            model_name: element.map_or("", |element| element.name()).into(),
+            properties: element
+                .and_then(|element| element.properties.clone())
+                .unwrap_or_else(|| Arc::new(BTreeMap::new())),
+            status: node.status.number(),
+            flow_element_type: node.element_type.number(),
+            instance_data_id: node.entry.id.clone(),
+            create_time: Date::new(node.created_at, view.profile),
+            modify_time: Date::new(node.modified_at, view.profile),
+        }
+    }
+}
