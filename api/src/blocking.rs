@@ -1,0 +1,71 @@
+//! The engine for callers without an async executor: the same operations, each waiting for its answer.
+
+use flowledger_engine_core::id::{FlowInstanceId, NodeInstanceId};
+use flowledger_projections::InstanceFilter;
+
+use crate::engine::Engine;
+use crate::error::EngineError;
+use crate::operation::{
+    CommitTaskParam, CommitTaskResult, CreateFlowParam, CreateFlowResult, DeployFlowParam, DeployFlowResult,
+    DeployModel, ElementInstanceListResult, FlowInstanceList, FlowInstanceResult, FlowModuleList, FlowModuleResult,
+    FlowSwitchParam, FlowSwitchResult, GetFlowModuleParam, InstanceDataListResult, InstanceQuery, ListParam,
+    LogRecord, NodeInstanceListResult, NodeInstanceResult, RollbackTaskParam, RollbackTaskResult, StartProcessParam,
+    StartProcessResult, TerminateProcessParam, TerminateResult, UpdateFlowParam, UpdateFlowResult, VerifyReport,
+};
+
+/// An engine whose operations wait for their answer.
+///
+/// Do not call it from inside an async task: it would hold up the executor's thread.
+#[derive(Clone)]
+pub struct BlockingEngine {
+    engine: Engine,
+}
+
+macro_rules! waiting {
+    ($($name:ident($($arg:ident: $type:ty),*) -> $result:ty;)*) => {$(
+        #[doc = concat!("Waits for [`Engine::", stringify!($name), "`].")]
+        ///
+        /// # Errors
+        /// Those of the async operation.
+        pub fn $name(&self, $($arg: $type),*) -> Result<$result, EngineError> {
+            pollster::block_on(self.engine.$name($($arg),*))
+        }
+    )*};
+}
+
+impl BlockingEngine {
+    pub(crate) fn new(engine: Engine) -> Self {
+        Self { engine }
+    }
+
+    /// The async handle of the same engine.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    waiting! {
+        create_flow(param: CreateFlowParam) -> CreateFlowResult;
+        update_flow(param: UpdateFlowParam) -> UpdateFlowResult;
+        deploy_flow(param: DeployFlowParam) -> DeployFlowResult;
+        deploy_model(model: DeployModel) -> DeployFlowResult;
+        disable_flow(param: FlowSwitchParam) -> FlowSwitchResult;
+        enable_flow(param: FlowSwitchParam) -> FlowSwitchResult;
+        get_flow_module(param: GetFlowModuleParam) -> FlowModuleResult;
+        start_process(param: StartProcessParam) -> StartProcessResult;
+        commit_task(param: CommitTaskParam) -> CommitTaskResult;
+        rollback_task(param: RollbackTaskParam) -> RollbackTaskResult;
+        terminate_process(param: impl Into<TerminateProcessParam>) -> TerminateResult;
+        get_history_user_task_list(query: impl Into<InstanceQuery>) -> NodeInstanceListResult;
+        get_history_element_list(query: impl Into<InstanceQuery>) -> ElementInstanceListResult;
+        get_instance_data(query: impl Into<InstanceQuery>) -> InstanceDataListResult;
+        get_node_instance(query: impl Into<InstanceQuery>, id: impl Into<NodeInstanceId>) -> NodeInstanceResult;
+        get_flow_instance(id: impl Into<FlowInstanceId>) -> FlowInstanceResult;
+        list_flow_modules(param: ListParam) -> FlowModuleList;
+        list_flow_instances(filter: &InstanceFilter, param: ListParam) -> FlowInstanceList;
+        rebuild_catalogue() -> ();
+        log_records(after: u64, max: usize) -> Vec<LogRecord>;
+        instance_records(id: impl Into<FlowInstanceId>) -> Vec<LogRecord>;
+        verify_log(progress: impl FnMut(u64)) -> VerifyReport;
+        close() -> ();
+    }
+}

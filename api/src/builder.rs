@@ -1,0 +1,247 @@
+//! Builds an engine: profile, store, limits, and what the host brings along.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use flowledger_engine_core::context::HookCall;
+use flowledger_engine_core::expression::{DialectCalculator, ExpressionCalculator};
+use flowledger_engine_core::id::{IdGenerator, NameBasedIds};
+use flowledger_engine_core::limits::Limits;
+use flowledger_engine_core::model::parse::ModelLimits;
+use flowledger_engine_core::profile::Profile;
+use flowledger_engine_core::result_code::ResultCode;
+use flowledger_engine_core::variables::InstanceData;
+use flowledger_event_store::{MemoryStore, SledOptions, SledStore, Store};
+use flowledger_projections::Catalogue;
+use quick_cache::sync::Cache;
+
+use crate::engine::{Engine, Inside};
+use crate::error::EngineError;
+use crate::executor::{ByWeight, Executor, InDoubt};
+use crate::host::{Clock, FnHook, Hook, HostError, Listener, SystemClock};
+use crate::housekeeping::{self, Housekeeping};
+use crate::lane::Lanes;
+
+/// How long a hook may take unless the builder says otherwise.
+pub const HOOK_TIME_OUT: Duration = Duration::from_secs(5);
+/// Bytes of folded instances kept in memory unless the builder says otherwise.
+pub const CACHE_BYTES: u64 = 128 << 20;
+
+/// Values a cache is prepared for; it grows as it needs.
+const CACHE_ITEMS: usize = 4_096;
+
+enum StoreChoice {
+    Memory,
+    Directory(PathBuf, Box<SledOptions>),
+    Given(Store),
+}
+
+/// Chooses what an engine is made of.
+///
+/// Without a choice: profile `documented`, a store in memory, the clock of the system, ids derived from command ids.
+pub struct EngineBuilder {
+    profile: Profile,
+    store: StoreChoice,
+    limits: Limits,
+    model_limits: ModelLimits,
+    strict_tenancy: bool,
+    hooks: Vec<Arc<dyn Hook>>,
+    hook_time_out: Duration,
+    clock: Arc<dyn Clock>,
+    ids: Arc<dyn IdGenerator>,
+    calculator: Arc<dyn ExpressionCalculator>,
+    listeners: Vec<Arc<dyn Listener>>,
+    cache_bytes: u64,
+}
+
+impl Default for EngineBuilder {
+    fn default() -> Self {
+        Self {
+            profile: Profile::default(),
+            store: StoreChoice::Memory,
+            limits: Limits::default(),
+            model_limits: ModelLimits::default(),
+            strict_tenancy: false,
+            hooks: Vec::new(),
+            hook_time_out: HOOK_TIME_OUT,
+            clock: Arc::new(SystemClock),
+            ids: Arc::new(NameBasedIds),
+            calculator: Arc::new(DialectCalculator),
+            listeners: Vec::new(),
+            cache_bytes: CACHE_BYTES,
+        }
+    }
+}
+
+impl EngineBuilder {
+    /// How to answer where the API document and the reference engine differ.
+    pub fn profile(mut self, profile: Profile) -> Self {
+        self.profile = profile;
+        self
+    }
+
+    /// Keeps everything in memory; gone with the engine.
+    pub fn in_memory(mut self) -> Self {
+        self.store = StoreChoice::Memory;
+        self
+    }
+
+    /// Keeps everything in a directory, durably. One process at a time.
+    pub fn data_dir(mut self, path: impl AsRef<Path>) -> Self {
+        self.store = StoreChoice::Directory(path.as_ref().to_owned(), Box::default());
+        self
+    }
+
+    /// Keeps everything in a directory, with the store's own settings.
+    pub fn data_dir_with(mut self, path: impl AsRef<Path>, options: SledOptions) -> Self {
+        self.store = StoreChoice::Directory(path.as_ref().to_owned(), Box::new(options));
+        self
+    }
+
+    /// Keeps everything in a store of the host's own.
+    pub fn store(mut self, store: Store) -> Self {
+        self.store = StoreChoice::Given(store);
+        self
+    }
+
+    /// The bounds of commands.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// The bounds of models.
+    pub fn model_limits(mut self, limits: ModelLimits) -> Self {
+        self.model_limits = limits;
+        self
+    }
+
+    /// Whether only the tenant that created a module may change it (7201 otherwise). Off unless asked for.
+    pub fn strict_tenancy(mut self, strict: bool) -> Self {
+        self.strict_tenancy = strict;
+        self
+    }
+
+    /// A hook for gateways that set `hookInfoIds`; several are asked in the order of their registration.
+    pub fn hook(mut self, hook: impl Hook + 'static) -> Self {
+        self.hooks.push(Arc::new(hook));
+        self
+    }
+
+    /// A hook from a plain function.
+    pub fn hook_fn<F>(mut self, name: &str, function: F) -> Self
+    where
+        F: Fn(&HookCall) -> Result<Vec<InstanceData>, HostError> + Send + Sync + 'static,
+    {
+        self.hooks.push(Arc::new(FnHook { name: name.to_owned(), function }));
+        self
+    }
+
+    /// How long one hook may take.
+    pub fn hook_time_out(mut self, limit: Duration) -> Self {
+        self.hook_time_out = limit;
+        self
+    }
+
+    /// The clock that stamps records.
+    pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// Makes ids from command ids.
+    pub fn id_generator(mut self, ids: impl IdGenerator + 'static) -> Self {
+        self.ids = Arc::new(ids);
+        self
+    }
+
+    /// Evaluates conditions in place of the built-in language.
+    pub fn expression_calculator(mut self, calculator: impl ExpressionCalculator + 'static) -> Self {
+        self.calculator = Arc::new(calculator);
+        self
+    }
+
+    /// Is told of every durable record.
+    pub fn listener(mut self, listener: impl Listener + 'static) -> Self {
+        self.listeners.push(Arc::new(listener));
+        self
+    }
+
+    /// Bytes of folded instances to keep in memory.
+    pub fn cache_bytes(mut self, bytes: u64) -> Self {
+        self.cache_bytes = bytes;
+        self
+    }
+
+    /// Opens the store and starts the engine.
+    ///
+    /// # Errors
+    /// 7007 for settings that contradict each other; 7008, 7800 or 7803 for a store that cannot be opened.
+    pub fn open(self) -> Result<Engine, EngineError> {
+        self.check()?;
+        let profile = self.profile;
+        self.open_unchecked()
+            .map_err(|error| error.answered_as(profile, flowledger_engine_core::result_code::CodeContext::Other))
+    }
+
+    fn open_unchecked(self) -> Result<Engine, EngineError> {
+        let store = match self.store {
+            StoreChoice::Memory => {
+                let store = MemoryStore::new();
+                Store { index: store.index(), events: Arc::new(store) }
+            }
+            StoreChoice::Directory(path, options) => {
+                let store = SledStore::open(&path, *options)?;
+                Store { index: store.index(), events: Arc::new(store) }
+            }
+            StoreChoice::Given(store) => store,
+        };
+        let catalogue = Catalogue::open(store.index.clone())?;
+        pollster::block_on(catalogue.catch_up(&*store.events))?;
+        let (ring, sender, receiver) = housekeeping::bell();
+        let share = self.cache_bytes / 4;
+        let executor = Arc::new(Executor {
+            profile: self.profile,
+            limits: self.limits,
+            model_limits: self.model_limits,
+            strict_tenancy: self.strict_tenancy,
+            store,
+            catalogue,
+            clock: self.clock,
+            ids: self.ids,
+            calculator: self.calculator,
+            hooks: self.hooks,
+            hook_time_out: self.hook_time_out,
+            lanes: Lanes::new(),
+            modules: Cache::with_weighter(CACHE_ITEMS, share, ByWeight),
+            instances: Cache::with_weighter(CACHE_ITEMS, self.cache_bytes - 2 * share, ByWeight),
+            deployments: Cache::with_weighter(CACHE_ITEMS, share, ByWeight),
+            in_doubt: InDoubt::default(),
+            housekeeping: Box::new(ring),
+        });
+        let housekeeping = Housekeeping::start(&executor, self.listeners, sender, receiver)?;
+        Ok(Engine { inside: Arc::new(Inside { executor, housekeeping }) })
+    }
+
+    fn check(&self) -> Result<(), EngineError> {
+        let names: [Vec<&str>; 2] = [
+            self.hooks.iter().map(|hook| hook.name()).collect(),
+            self.listeners.iter().map(|listener| listener.name()).collect(),
+        ];
+        for (mut names, what) in names.into_iter().zip(["hooks", "listeners"]) {
+            names.sort_unstable();
+            let twice = names.windows(2).find_map(|pair| match pair {
+                [first, second] if first == second => Some(*first),
+                _ => None,
+            });
+            if let Some(name) = twice {
+                return Err(EngineError::new(ResultCode::ConfigInvalid, format!("two {what} have the name {name}")));
+            }
+        }
+        if self.limits.steps == 0 || self.limits.variables == 0 {
+            return Err(EngineError::new(ResultCode::ConfigInvalid, "a limit of 0 lets no command through"));
+        }
+        Ok(())
+    }
+}

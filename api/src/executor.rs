@@ -1,0 +1,674 @@
+//! The only loop that does IO: loads a stream, decides, appends, applies. Knows no operation.
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use flowledger_engine_core::codec::{self, CodecError};
+use flowledger_engine_core::context::{Answers, Context, HookAnswer, HookCall, ModuleStanding, Question};
+use flowledger_engine_core::decider::{Decider, Decision};
+use flowledger_engine_core::deployment::Deployment;
+use flowledger_engine_core::event::{Actor, AnyRecord, Envelope, Given, InstanceRecord, ModuleRecord, Record};
+use flowledger_engine_core::expression::ExpressionCalculator;
+use flowledger_engine_core::id::{CommandId, FlowDeployId, FlowModuleId, IdGenerator, NodeInstanceId};
+use flowledger_engine_core::instance::FlowInstance;
+use flowledger_engine_core::limits::Limits;
+use flowledger_engine_core::model::flow_model::FlowModel;
+use flowledger_engine_core::model::parse::{self, ModelLimits};
+use flowledger_engine_core::module::FlowModule;
+use flowledger_engine_core::profile::Profile;
+use flowledger_engine_core::result_code::ResultCode;
+use flowledger_engine_core::time::Timestamp;
+use flowledger_engine_core::variables::InstanceData;
+use flowledger_event_store::{Append, AppendError, Offset, Revision, Store, Stored, StreamId};
+use flowledger_projections::Catalogue;
+use quick_cache::Weighter;
+use quick_cache::sync::Cache;
+
+use crate::error::EngineError;
+use crate::host::{Clock, Hook};
+use crate::lane::{Lane, Lanes};
+use crate::time_out::{self, Missed};
+
+/// Times a command is decided again because another was first, before it gives up.
+const CONFLICT_RETRIES: usize = 8;
+/// Questions one decision may ask: hooks of a long way, drafts of nested modules.
+const QUESTIONS_MAX: usize = 10_000;
+/// Records read of a stream at a time.
+const READ_BATCH: usize = 512;
+
+/// What one command needs besides itself.
+#[derive(Clone, Debug)]
+pub(crate) struct Meta {
+    pub(crate) command_id: CommandId,
+    pub(crate) actor: Actor,
+    pub(crate) reason: Option<Arc<str>>,
+    pub(crate) expected_version: Option<u64>,
+}
+
+/// A command that was carried out, now or earlier.
+pub(crate) struct Done<D: Decider> {
+    /// The state behind the command.
+    pub(crate) state: Arc<D>,
+    /// What it came to.
+    pub(crate) effect: Effect<D>,
+}
+
+/// What a command came to.
+pub(crate) enum Effect<D: Decider> {
+    /// It is on the record.
+    Recorded(Record<D::Command, D::Event>),
+    /// It changed nothing.
+    Unchanged(ResultCode),
+}
+
+/// A command that was not carried out, with the state that refused it.
+pub(crate) struct Refused<D> {
+    pub(crate) error: EngineError,
+    pub(crate) task: Option<NodeInstanceId>,
+    pub(crate) state: Option<Arc<D>>,
+}
+
+impl<D> From<EngineError> for Refused<D> {
+    fn from(error: EngineError) -> Self {
+        Self { error, task: None, state: None }
+    }
+}
+
+/// A decider as the executor stores it.
+pub(crate) trait Streamed: Decider + Send + Sync + 'static {
+    fn encode(record: &Record<Self::Command, Self::Event>) -> Result<Vec<u8>, CodecError>;
+    fn from_any(record: AnyRecord) -> Option<Record<Self::Command, Self::Event>>;
+    fn cache(executor: &Executor) -> &Folds<Self>;
+    fn note(executor: &Executor, offset: Offset, record: &Record<Self::Command, Self::Event>);
+    fn command_ids(&self) -> &[CommandId];
+    fn last_recorded_at(&self) -> Timestamp;
+    fn weight(&self) -> usize;
+    /// The deployment a decision will surely ask for.
+    fn deployment(&self) -> Option<(&FlowDeployId, &FlowModuleId)>;
+}
+
+impl Streamed for FlowModule {
+    fn encode(record: &ModuleRecord) -> Result<Vec<u8>, CodecError> {
+        codec::encode_module(record)
+    }
+
+    fn from_any(record: AnyRecord) -> Option<ModuleRecord> {
+        match record {
+            AnyRecord::Module(record) => Some(record),
+            AnyRecord::Instance(_) => None,
+        }
+    }
+
+    fn cache(executor: &Executor) -> &Folds<Self> {
+        &executor.modules
+    }
+
+    fn note(executor: &Executor, offset: Offset, record: &ModuleRecord) {
+        executor.noted(executor.catalogue.note_module(offset, record));
+    }
+
+    fn command_ids(&self) -> &[CommandId] {
+        &self.commands
+    }
+
+    fn last_recorded_at(&self) -> Timestamp {
+        self.last_recorded_at
+    }
+
+    fn weight(&self) -> usize {
+        self.weight()
+    }
+
+    fn deployment(&self) -> Option<(&FlowDeployId, &FlowModuleId)> {
+        None
+    }
+}
+
+impl Streamed for FlowInstance {
+    fn encode(record: &InstanceRecord) -> Result<Vec<u8>, CodecError> {
+        codec::encode_instance(record)
+    }
+
+    fn from_any(record: AnyRecord) -> Option<InstanceRecord> {
+        match record {
+            AnyRecord::Instance(record) => Some(record),
+            AnyRecord::Module(_) => None,
+        }
+    }
+
+    fn cache(executor: &Executor) -> &Folds<Self> {
+        &executor.instances
+    }
+
+    fn note(executor: &Executor, offset: Offset, record: &InstanceRecord) {
+        executor.noted(executor.catalogue.note_instance(offset, record));
+    }
+
+    fn command_ids(&self) -> &[CommandId] {
+        &self.commands
+    }
+
+    fn last_recorded_at(&self) -> Timestamp {
+        self.modified_at
+    }
+
+    fn weight(&self) -> usize {
+        self.weight()
+    }
+
+    fn deployment(&self) -> Option<(&FlowDeployId, &FlowModuleId)> {
+        self.flow_deploy_id.as_ref().zip(self.flow_module_id.as_ref())
+    }
+}
+
+/// Folds of streams, bounded by what they weigh.
+pub(crate) type Folds<D> = Cache<[u8; 16], Arc<D>, ByWeight>;
+
+/// Weighs cached values by their bytes.
+#[derive(Clone)]
+pub(crate) struct ByWeight;
+
+impl<D: Streamed> Weighter<[u8; 16], Arc<D>> for ByWeight {
+    fn weight(&self, _: &[u8; 16], state: &Arc<D>) -> u64 {
+        Streamed::weight(&**state) as u64
+    }
+}
+
+impl Weighter<FlowDeployId, Arc<Deployment>> for ByWeight {
+    fn weight(&self, _: &FlowDeployId, deployment: &Arc<Deployment>) -> u64 {
+        // A compiled model takes several times its text.
+        deployment.weight as u64 * 8 + 1024
+    }
+}
+
+/// Everything a command runs on.
+pub(crate) struct Executor {
+    pub(crate) profile: Profile,
+    pub(crate) limits: Limits,
+    pub(crate) model_limits: ModelLimits,
+    pub(crate) strict_tenancy: bool,
+    pub(crate) store: Store,
+    pub(crate) catalogue: Catalogue,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) ids: Arc<dyn IdGenerator>,
+    pub(crate) calculator: Arc<dyn ExpressionCalculator>,
+    pub(crate) hooks: Vec<Arc<dyn Hook>>,
+    pub(crate) hook_time_out: Duration,
+    pub(crate) lanes: Arc<Lanes>,
+    pub(crate) modules: Folds<FlowModule>,
+    pub(crate) instances: Folds<FlowInstance>,
+    pub(crate) deployments: Cache<FlowDeployId, Arc<Deployment>, ByWeight>,
+    pub(crate) in_doubt: InDoubt,
+    /// Told when the catalogue should be written out.
+    pub(crate) housekeeping: Box<dyn Fn() + Send + Sync>,
+}
+
+impl Executor {
+    /// Carries out one command of one stream.
+    pub(crate) async fn execute<D: Streamed>(
+        &self,
+        stream: [u8; 16],
+        command: D::Command,
+        meta: Meta,
+    ) -> Result<Done<D>, Refused<D>> {
+        let _lane = self.lanes.enter(stream).await;
+        let mut envelope = Envelope {
+            stream,
+            version: 0,
+            command_id: meta.command_id,
+            recorded_at: Timestamp::default(),
+            actor: meta.actor,
+            reason: meta.reason,
+        };
+        let mut command = Some(command);
+        for _ in 0..=CONFLICT_RETRIES {
+            let state = self.load_in_lane::<D>(stream).await?;
+            let Some(given_command) = command.take() else { break };
+            if let Some(index) = state.command_ids().iter().position(|known| *known == envelope.command_id) {
+                return self.repeated(stream, index as u64 + 1, &given_command).await;
+            }
+            if let Some(expected) = meta.expected_version.filter(|expected| *expected != state.version()) {
+                let detail = format!("expected version {expected}, actual version {}", state.version());
+                let error = EngineError::new(ResultCode::VersionConflict, detail);
+                return Err(Refused { error, task: None, state: Some(state) });
+            }
+            envelope.version = state.version() + 1;
+            envelope.recorded_at = self.clock.now().max(state.last_recorded_at());
+            let given = Given { envelope, command: given_command };
+            let (events, after) = match self.decide(&*state, &given).await {
+                Ok(Decision::Record { events, state }) => (events, state),
+                Ok(Decision::Unchanged(code)) => return Ok(Done { state, effect: Effect::Unchanged(code) }),
+                Ok(Decision::Ask(_)) => {
+                    return Err(EngineError::new(ResultCode::Overloaded, "the decision asks too many questions").into());
+                }
+                Err(refused) => return Err(Refused { state: Some(state), ..refused }),
+            };
+            let record = Record { given, events };
+            match self.append::<D>(&state, &record).await {
+                Ok(offset) => {
+                    let state = Arc::new(after);
+                    D::cache(self).insert(stream, state.clone());
+                    D::note(self, offset, &record);
+                    return Ok(Done { state, effect: Effect::Recorded(record) });
+                }
+                Err(Unstored::Conflict) => {
+                    D::cache(self).remove(&stream);
+                    Given { envelope, command: _ } = take_apart(record, &mut command);
+                }
+                Err(Unstored::Failed(error)) => {
+                    D::cache(self).remove(&stream);
+                    return Err(error.into());
+                }
+            }
+        }
+        Err(EngineError::new(
+            ResultCode::Overloaded,
+            format!("other commands were first {CONFLICT_RETRIES} times in a row; try again"),
+        )
+        .into())
+    }
+
+    /// The fold of a stream as of now.
+    pub(crate) async fn load<D: Streamed>(&self, stream: [u8; 16]) -> Result<Arc<D>, EngineError> {
+        if !self.in_doubt.holds(&stream) {
+            if let Some(state) = D::cache(self).get(&stream) {
+                return Ok(state);
+            }
+        }
+        // Only who is in the lane may fill the cache, so that a slow reader never puts back an older fold.
+        let _lane: Lane = self.lanes.enter(stream).await;
+        self.load_in_lane(stream).await
+    }
+
+    async fn load_in_lane<D: Streamed>(&self, stream: [u8; 16]) -> Result<Arc<D>, EngineError> {
+        let in_doubt = self.in_doubt.holds(&stream);
+        if !in_doubt {
+            if let Some(state) = D::cache(self).get(&stream) {
+                return Ok(state);
+            }
+        }
+        let state = Arc::new(self.fold::<D>(stream, u64::MAX).await?.0);
+        if (!in_doubt || self.in_doubt.settle(&stream, state.version())) && state.version() > 0 {
+            D::cache(self).insert(stream, state.clone());
+        }
+        Ok(state)
+    }
+
+    /// The fold of a stream's first records, up to and with version `upto`, and the last of them.
+    pub(crate) async fn fold<D: Streamed>(
+        &self,
+        stream: [u8; 16],
+        upto: u64,
+    ) -> Result<(D, Option<Record<D::Command, D::Event>>), EngineError> {
+        let id = StreamId::from_bytes(stream);
+        let mut state = D::default();
+        let mut last = None;
+        let mut after = Revision::NONE;
+        while state.version() < upto {
+            let batch = self.store.events.read_stream(&id, after, READ_BATCH).await?;
+            if batch.is_empty() {
+                break;
+            }
+            for stored in batch {
+                after = stored.revision;
+                let Some(record) = read_record::<D>(&stored, state.version() + 1)? else {
+                    // The id names something else; of this kind there is nothing.
+                    return Ok((D::default(), None));
+                };
+                state.apply_record(&record);
+                last = Some(record);
+                if state.version() == upto {
+                    break;
+                }
+            }
+        }
+        Ok((state, last))
+    }
+
+    /// The answer that the first command of this id was given, from the state at its record.
+    async fn repeated<D: Streamed>(
+        &self,
+        stream: [u8; 16],
+        version: u64,
+        command: &D::Command,
+    ) -> Result<Done<D>, Refused<D>> {
+        let (state, record) = self.fold::<D>(stream, version).await?;
+        match record {
+            Some(record) if record.given.command == *command => {
+                Ok(Done { state: Arc::new(state), effect: Effect::Recorded(record) })
+            }
+            _ => Err(EngineError::new(
+                ResultCode::IdempotencyKeyReused,
+                format!("version {version} of the stream is another command with this commandId"),
+            )
+            .into()),
+        }
+    }
+
+    /// Decides, answering questions until there are none.
+    async fn decide<D: Streamed>(&self, state: &D, given: &Given<D::Command>) -> Result<Decision<D>, Refused<D>> {
+        let mut answers = Answers::default();
+        if let Some((id, module)) = state.deployment() {
+            if let Some(deployment) = self.deployment_of_module(id, module).await? {
+                answers.deployments.insert(id.clone(), ModuleStanding::Online(deployment));
+            }
+        }
+        for _ in 0..QUESTIONS_MAX {
+            let question = match self.decide_once(state, given, &answers)? {
+                Decision::Ask(question) => question,
+                decision => return Ok(decision),
+            };
+            self.answer(question, &mut answers).await?;
+        }
+        Err(EngineError::new(ResultCode::Overloaded, "the command asks too many questions").into())
+    }
+
+    fn decide_once<D: Streamed>(
+        &self,
+        state: &D,
+        given: &Given<D::Command>,
+        answers: &Answers,
+    ) -> Result<Decision<D>, Refused<D>> {
+        let check_condition =
+            |text: &str| self.calculator.compile(text).map(|_| ()).map_err(|error| error.to_string());
+        let context = Context {
+            profile: self.profile,
+            limits: &self.limits,
+            model_limits: &self.model_limits,
+            ids: &*self.ids,
+            has_hook: !self.hooks.is_empty(),
+            strict_tenancy: self.strict_tenancy,
+            check_condition: &check_condition,
+            answers,
+        };
+        // The host's calculator and id generator run in here; what they break must not break the engine.
+        match catch_unwind(AssertUnwindSafe(|| state.decide(given, &context))) {
+            Ok(Ok(decision)) => Ok(decision),
+            Ok(Err(mut rejection)) => {
+                let task = rejection.task.take();
+                Err(Refused { error: EngineError::rejected(rejection), task, state: None })
+            }
+            Err(panic) => Err(EngineError::new(
+                ResultCode::SystemError,
+                format!("the decision panicked: {}; nothing was recorded", panic_text(&*panic)),
+            )
+            .into()),
+        }
+    }
+
+    async fn answer(&self, question: Question, answers: &mut Answers) -> Result<(), EngineError> {
+        match question {
+            Question::Deployment(id) => {
+                let standing = self.deployment_standing(&id).await?;
+                answers.deployments.insert(id, standing);
+            }
+            Question::LatestDeployment(id) => {
+                let module = self.load::<FlowModule>(id.id().to_bytes()).await?;
+                let standing = match module.latest_deployment() {
+                    Some(latest) => self.standing(&module, &id, &latest.flow_deploy_id).await?,
+                    None => ModuleStanding::Unknown,
+                };
+                answers.latest.insert(id, standing);
+            }
+            Question::Drafts(ids) => {
+                for id in ids {
+                    let module = self.load::<FlowModule>(id.id().to_bytes()).await?;
+                    // A module without a readable draft counts as one that calls nothing.
+                    let draft = module.flow_module_id.as_ref().map(|_| {
+                        let text = module.definition.flow_model.as_deref().unwrap_or_default();
+                        Arc::new(parse::parse(text, &self.model_limits).unwrap_or_else(|_| FlowModel::new(Vec::new())))
+                    });
+                    answers.drafts.insert(id, draft);
+                }
+            }
+            Question::Hook(call) => {
+                let answer = self.call_hooks(&call).await;
+                answers.hooks.insert(call.node_instance_id, answer);
+            }
+        }
+        Ok(())
+    }
+
+    async fn deployment_standing(&self, id: &FlowDeployId) -> Result<ModuleStanding, EngineError> {
+        let mut entry = self.catalogue.deployment(id)?;
+        if entry.is_none() {
+            // A command whose caller went away may not have told the catalogue.
+            self.catalogue.catch_up(&*self.store.events).await?;
+            entry = self.catalogue.deployment(id)?;
+        }
+        let Some(entry) = entry else { return Ok(ModuleStanding::Unknown) };
+        let module = self.load::<FlowModule>(entry.flow_module_id.id().to_bytes()).await?;
+        self.standing(&module, &entry.flow_module_id, id).await
+    }
+
+    async fn standing(
+        &self,
+        module: &FlowModule,
+        module_id: &FlowModuleId,
+        id: &FlowDeployId,
+    ) -> Result<ModuleStanding, EngineError> {
+        Ok(match self.deployment_of_module(id, module_id).await? {
+            None => ModuleStanding::Unknown,
+            Some(deployment) if module.is_disabled => ModuleStanding::Offline(deployment),
+            Some(deployment) => ModuleStanding::Online(deployment),
+        })
+    }
+
+    /// A deployment, compiled; from the cache, or from its module's stream.
+    pub(crate) async fn deployment_of_module(
+        &self,
+        id: &FlowDeployId,
+        module_id: &FlowModuleId,
+    ) -> Result<Option<Arc<Deployment>>, EngineError> {
+        if let Some(deployment) = self.deployments.get(id) {
+            return Ok(Some(deployment));
+        }
+        let module = self.load::<FlowModule>(module_id.id().to_bytes()).await?;
+        let Some(deployed) = module.deployment(id) else { return Ok(None) };
+        let definition = &deployed.definition;
+        let text = definition.flow_model.as_deref().unwrap_or_default();
+        // It was found good when it was deployed; limits that were tightened since do not undo that.
+        let model = parse::parse(text, &beyond_doubt()).map_err(|fault| {
+            EngineError::new(ResultCode::SystemError, format!("deployment {id} can no longer be read: {fault}"))
+        })?;
+        let deployment = Arc::new(Deployment::new(
+            id.clone(),
+            module_id.clone(),
+            (definition.tenant.clone(), definition.caller.clone()),
+            model,
+            text.len(),
+            self.calculator.clone(),
+        ));
+        self.deployments.insert(id.clone(), deployment.clone());
+        Ok(Some(deployment))
+    }
+
+    /// Asks every hook in order; of one key the later answer wins.
+    async fn call_hooks(&self, call: &HookCall) -> HookAnswer {
+        let mut merged: BTreeMap<Arc<str>, InstanceData> = BTreeMap::new();
+        let mut failures = Vec::new();
+        for hook in &self.hooks {
+            let what = match time_out::within(self.hook_time_out, || hook.call(call)).await {
+                Ok(Ok(answer)) => {
+                    let bytes: usize = answer.iter().map(InstanceData::weight).sum();
+                    if bytes <= self.limits.hook_bytes {
+                        merged.extend(answer.into_iter().map(|variable| (variable.key.clone(), variable)));
+                        continue;
+                    }
+                    format!("answered {bytes} bytes; the limit is Limits::hook_bytes")
+                }
+                Ok(Err(error)) => error.to_string(),
+                Err(Missed::Late) => format!("did not answer within {} ms", self.hook_time_out.as_millis()),
+                Err(Missed::Panicked(text)) => format!("panicked: {text}"),
+            };
+            failures.push(format!("{}: {what}", hook.name()).into());
+        }
+        HookAnswer { variables: merged.into_values().collect(), failures }
+    }
+
+    async fn append<D: Streamed>(
+        &self,
+        state: &D,
+        record: &Record<D::Command, D::Event>,
+    ) -> Result<Offset, Unstored> {
+        let envelope = &record.given.envelope;
+        let bytes = D::encode(record).map_err(|error| Unstored::Failed(error.into()))?;
+        let item = Append {
+            stream: StreamId::from_bytes(envelope.stream),
+            expected: Revision::new(state.version()),
+            command_id: flowledger_event_store::CommandId::from_bytes(envelope.command_id.id().to_bytes()),
+            record: bytes.into(),
+        };
+        // Should the caller go away while the append is under way, the cache must not be trusted for this stream.
+        let doubt = self.in_doubt.enter(envelope.stream, envelope.version);
+        let outcome = self.store.events.append(vec![item]).await.pop();
+        match outcome {
+            Some(Ok(appended)) => {
+                doubt.reached();
+                Ok(appended.offset)
+            }
+            Some(Err(AppendError::Conflict { .. })) => {
+                doubt.reached();
+                Err(Unstored::Conflict)
+            }
+            Some(Err(error)) => {
+                // Only an unknown outcome leaves a doubt.
+                if !matches!(error, AppendError::Unknown(_)) {
+                    doubt.dismiss();
+                }
+                let mut error = EngineError::from(error);
+                error.about_mut().command_id = Some(envelope.command_id.clone());
+                Err(Unstored::Failed(error))
+            }
+            None => Err(Unstored::Failed(EngineError::new(ResultCode::SystemError, "the store gave no answer"))),
+        }
+    }
+
+    fn noted(&self, outcome: Result<(), flowledger_projections::CatalogueError>) {
+        // A catalogue that could not take a record in reads it from the log later: the gap shows.
+        if outcome.is_err() || self.catalogue.wants_checkpoint() {
+            (self.housekeeping)();
+        }
+    }
+}
+
+/// Limits for models that were found good already.
+fn beyond_doubt() -> ModelLimits {
+    let most = usize::MAX;
+    ModelLimits {
+        bytes: most,
+        elements: most,
+        properties: most,
+        connections: most,
+        key_bytes: most,
+        ..ModelLimits::default()
+    }
+}
+
+/// Why a record is not stored.
+enum Unstored {
+    Conflict,
+    Failed(EngineError),
+}
+
+/// Gives the command of a record that was not stored back, to be decided again.
+fn take_apart<C, E>(record: Record<C, E>, command: &mut Option<C>) -> Given<()> {
+    let Given { envelope, command: given } = record.given;
+    *command = Some(given);
+    Given { envelope, command: () }
+}
+
+/// Reads a stored record and checks that it is the one that belongs there; `None` when it is of another kind.
+fn read_record<D: Streamed>(
+    stored: &Stored,
+    version: u64,
+) -> Result<Option<Record<D::Command, D::Event>>, EngineError> {
+    let record = codec::decode(&stored.record)?;
+    let envelope = record.envelope();
+    if envelope.stream != *stored.stream.as_bytes() || envelope.version != version {
+        return Err(EngineError::new(
+            ResultCode::LogCorrupt,
+            format!(
+                "record {} says it is version {} of stream {}; it stands as version {version} of stream {}",
+                stored.offset,
+                envelope.version,
+                StreamId::from_bytes(envelope.stream),
+                stored.stream
+            ),
+        ));
+    }
+    Ok(D::from_any(record))
+}
+
+pub(crate) fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    panic
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "no message".to_owned())
+}
+
+/// Streams with an append under way whose outcome nobody waits for: their cached folds may be behind.
+#[derive(Default)]
+pub(crate) struct InDoubt {
+    streams: Mutex<BTreeMap<[u8; 16], u64>>,
+    left: AtomicUsize,
+}
+
+/// An append under way. Dropped without a word, it leaves its stream in doubt.
+struct Doubt<'a> {
+    all: &'a InDoubt,
+    stream: [u8; 16],
+    version: u64,
+    is_open: bool,
+}
+
+impl InDoubt {
+    fn enter(&self, stream: [u8; 16], version: u64) -> Doubt<'_> {
+        Doubt { all: self, stream, version, is_open: true }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<[u8; 16], u64>> {
+        self.streams.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn holds(&self, stream: &[u8; 16]) -> bool {
+        self.left.load(Ordering::Acquire) > 0 && self.lock().contains_key(stream)
+    }
+
+    /// Ends the doubt if the stream has come as far as the append; says whether it did.
+    fn settle(&self, stream: &[u8; 16], version: u64) -> bool {
+        let mut streams = self.lock();
+        let is_settled = streams.get(stream).is_none_or(|doubtful| *doubtful <= version);
+        if is_settled && streams.remove(stream).is_some() {
+            self.left.fetch_sub(1, Ordering::Release);
+        }
+        is_settled
+    }
+}
+
+impl Doubt<'_> {
+    /// The stream is known to have come as far as this append; earlier doubts end with it.
+    fn reached(mut self) {
+        self.is_open = false;
+        if self.all.holds(&self.stream) {
+            self.all.settle(&self.stream, self.version);
+        }
+    }
+
+    /// This append is known not to be stored; earlier doubts stay.
+    fn dismiss(mut self) {
+        self.is_open = false;
+    }
+}
+
+impl Drop for Doubt<'_> {
+    fn drop(&mut self) {
+        if self.is_open && self.all.lock().insert(self.stream, self.version).is_none() {
+            self.all.left.fetch_add(1, Ordering::Release);
+        }
+    }
+}

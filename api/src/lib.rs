@@ -1,0 +1,39 @@
+//! Flowledger: an event-sourced process engine.
+//!
+//! Flows of start events, user tasks, exclusive gateways and end events run on an append-only log: every commit,
+//! rollback and termination is one immutable record, and history and data are folds of the log.
+//!
+//! Start with [`Engine::builder`]; its operations are those of the API document, each documented with its codes.
+
+mod blocking;
+mod builder;
+mod engine;
+mod error;
+mod executor;
+mod host;
+mod housekeeping;
+mod lane;
+mod operation;
+mod time_out;
+
+pub use blocking::BlockingEngine;
+pub use builder::{CACHE_BYTES, EngineBuilder, HOOK_TIME_OUT};
+pub use engine::Engine;
+pub use error::{About, EngineError, ErrorEnvelope, FaultEntry};
+pub use flowledger_engine_core::context::HookCall;
+pub use flowledger_engine_core::event::{Actor, AnyRecord, DeployWarning};
+pub use flowledger_engine_core::expression;
+pub use flowledger_engine_core::id::{
+    CommandId, FlowDeployId, FlowInstanceId, FlowModuleId, Id, IdGenerator, IdKind, InstanceDataId, NodeInstanceId,
+};
+pub use flowledger_engine_core::limits::Limits;
+pub use flowledger_engine_core::model::parse::ModelLimits;
+pub use flowledger_engine_core::profile::Profile;
+pub use flowledger_engine_core::result_code::{CodeClass, CodeContext, CodeEntry, ResultCode, Retry};
+pub use flowledger_engine_core::time::Timestamp;
+pub use flowledger_engine_core::value::Value;
+pub use flowledger_engine_core::variables::InstanceData;
+pub use flowledger_event_store as store;
+pub use flowledger_projections::{Date, ElementInstance, FlowInstanceBo, InstanceFilter, NodeInstance};
+pub use host::{Clock, Hook, HostError, Listener, SystemClock};
+pub use operation::*;

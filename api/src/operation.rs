@@ -1,0 +1,45 @@
+//! The operations of the API document, one file each: request, result, and which code stands for what.
+
+mod commit_task;
+mod create_flow;
+mod deploy_flow;
+mod deploy_model;
+mod disable_flow;
+mod get_flow_instance;
+mod get_flow_module;
+mod get_history_element_list;
+mod get_history_user_task_list;
+mod get_instance_data;
+mod get_node_instance;
+mod lists;
+mod log;
+mod query;
+mod request;
+mod rollback_task;
+mod runtime;
+mod start_process;
+mod terminate_process;
+mod update_flow;
+
+pub use commit_task::CommitTaskParam;
+pub use create_flow::{CreateFlowParam, CreateFlowResult};
+pub use deploy_flow::{DeployFlowParam, DeployFlowResult};
+pub use deploy_model::DeployModel;
+pub use disable_flow::{FlowSwitchParam, FlowSwitchResult};
+pub use get_flow_instance::FlowInstanceResult;
+pub use get_flow_module::{FlowModuleResult, GetFlowModuleParam};
+pub use get_history_element_list::ElementInstanceListResult;
+pub use get_history_user_task_list::NodeInstanceListResult;
+pub use get_instance_data::InstanceDataListResult;
+pub use get_node_instance::NodeInstanceResult;
+pub use lists::{FlowInstanceList, FlowInstanceSummary, FlowModuleList, FlowModuleSummary, ListParam};
+pub use log::{LogFault, LogRecord, VerifyReport};
+pub use query::InstanceQuery;
+pub use request::CommandOptions;
+pub use rollback_task::RollbackTaskParam;
+pub use runtime::{
+    CommitTaskResult, NodeExecuteResult, RollbackTaskResult, RuntimeResult, StartProcessResult,
+};
+pub use start_process::StartProcessParam;
+pub use terminate_process::{TerminateProcessParam, TerminateResult};
+pub use update_flow::{UpdateFlowParam, UpdateFlowResult};

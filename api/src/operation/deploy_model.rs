@@ -1,0 +1,88 @@
+//! Deploying a model in one call: createFlow, updateFlow, deployFlow.
+
+use flowledger_engine_core::id::FlowModuleId;
+
+use crate::engine::Engine;
+use crate::error::EngineError;
+use crate::operation::create_flow::CreateFlowParam;
+use crate::operation::deploy_flow::{DeployFlowParam, DeployFlowResult};
+use crate::operation::update_flow::UpdateFlowParam;
+
+/// The tenant and caller of embedded use, where nobody else shares the store.
+const EMBEDDED: &str = "default";
+
+/// A model to deploy in one call: three commands, each on the record.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DeployModel {
+    /// The name shown to people.
+    pub flow_name: String,
+    /// The model's text.
+    pub flow_model: String,
+    /// The module to deploy it to; a new one when absent.
+    pub flow_module_id: Option<FlowModuleId>,
+    /// The tenant; `default` when absent.
+    pub tenant: Option<String>,
+    /// The caller; `default` when absent.
+    pub caller: Option<String>,
+    /// Who deploys it.
+    pub operator: Option<String>,
+}
+
+impl DeployModel {
+    /// A model for a new module.
+    pub fn new(flow_name: &str, flow_model: &str) -> Self {
+        Self { flow_name: flow_name.to_owned(), flow_model: flow_model.to_owned(), ..Self::default() }
+    }
+
+    /// The same model for a module that exists.
+    pub fn to_module(mut self, flow_module_id: FlowModuleId) -> Self {
+        self.flow_module_id = Some(flow_module_id);
+        self
+    }
+}
+
+impl Engine {
+    /// Creates the module unless one is named, saves the model and deploys it.
+    ///
+    /// A model that is refused stays behind as the module's draft.
+    ///
+    /// # Errors
+    /// Those of [`Engine::create_flow`], [`Engine::update_flow`] and [`Engine::deploy_flow`].
+    pub async fn deploy_model(&self, model: DeployModel) -> Result<DeployFlowResult, EngineError> {
+        let DeployModel { flow_name, flow_model, flow_module_id, tenant, caller, operator } = model;
+        let tenant = tenant.unwrap_or_else(|| EMBEDDED.to_owned());
+        let caller = caller.unwrap_or_else(|| EMBEDDED.to_owned());
+        let name = (!flow_name.is_empty()).then_some(flow_name);
+        let id = match flow_module_id {
+            Some(id) => id,
+            None => {
+                let create = CreateFlowParam {
+                    tenant: tenant.clone(),
+                    caller: caller.clone(),
+                    operator: operator.clone(),
+                    flow_name: name.clone(),
+                    ..CreateFlowParam::default()
+                };
+                self.create_flow(create).await?.flow_module_id
+            }
+        };
+        self.update_flow(UpdateFlowParam {
+            tenant: tenant.clone(),
+            caller: caller.clone(),
+            operator: operator.clone(),
+            flow_name: name,
+            flow_module_id: id.to_string(),
+            flow_model,
+            ..UpdateFlowParam::default()
+        })
+        .await?;
+        self.deploy_flow(DeployFlowParam {
+            tenant,
+            caller,
+            operator,
+            flow_module_id: id.to_string(),
+            ..DeployFlowParam::default()
+        })
+        .await
+    }
+}

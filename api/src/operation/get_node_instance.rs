@@ -1,0 +1,57 @@
+//! getNodeInstance: one visit of a node.
+
+use flowledger_engine_core::id::NodeInstanceId;
+use flowledger_engine_core::result_code::{CodeContext, ResultCode};
+use flowledger_projections::{NodeInstance, View};
+use serde::Serialize;
+
+use crate::engine::Engine;
+use crate::error::EngineError;
+use crate::operation::query::InstanceQuery;
+use crate::operation::request::{Check, Most};
+
+/// The answer of getNodeInstance.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NodeInstanceResult {
+    /// 1000.
+    pub err_code: i32,
+    /// The code's text.
+    pub err_msg: String,
+    /// The node instance.
+    pub node_instance: NodeInstance,
+    /// The version of the instance.
+    pub version: u64,
+}
+
+impl Engine {
+    /// One node instance of an instance.
+    ///
+    /// # Errors
+    /// 2001; 4008 unknown instance; 4010 the instance has no such node instance.
+    pub async fn get_node_instance(
+        &self,
+        query: impl Into<InstanceQuery>,
+        node_instance_id: impl Into<NodeInstanceId>,
+    ) -> Result<NodeInstanceResult, EngineError> {
+        let answered = |error: EngineError| error.answered_as(self.profile(), CodeContext::Other);
+        let id = node_instance_id.into();
+        Check::new(&self.executor().limits)
+            .required("nodeInstanceId", &id.to_string(), Most::Id)
+            .map_err(answered)?;
+        let found = self.find(&query.into().flow_instance_id).await?;
+        let node = found.state.node(&id).ok_or_else(|| {
+            answered(EngineError::new(
+                ResultCode::NodeInstanceNotFound,
+                format!("the flow instance has no node instance {id}"),
+            ))
+        })?;
+        let view = View { deployment: &found.deployment, profile: self.profile() };
+        Ok(NodeInstanceResult {
+            err_code: ResultCode::Success.number(),
+            err_msg: ResultCode::Success.entry().text.to_owned(),
+            node_instance: NodeInstance::of(node, view),
+            version: found.version(),
+        })
+    }
+}

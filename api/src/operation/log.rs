@@ -1,0 +1,181 @@
+//! The log itself: its records, readable, and whether they are what was written.
+
+use std::collections::BTreeMap;
+
+use flowledger_engine_core::codec;
+use flowledger_engine_core::event::AnyRecord;
+use flowledger_engine_core::id::FlowInstanceId;
+use flowledger_engine_core::result_code::CodeContext;
+use flowledger_event_store::{Offset, Revision, Stored, StreamId, leaf_hash};
+
+use crate::engine::Engine;
+use crate::error::EngineError;
+use crate::operation::request::{Check, Most};
+
+/// Records read at a time.
+const READ_BATCH: usize = 1_000;
+
+/// One record of the log.
+#[derive(Clone, Debug)]
+pub struct LogRecord {
+    /// Its place in the log, 1 for the first.
+    pub position: u64,
+    /// The RFC 6962 leaf hash of its bytes.
+    pub leaf: [u8; 32],
+    /// The exact bytes.
+    pub bytes: std::sync::Arc<[u8]>,
+    /// What they say.
+    pub record: AnyRecord,
+}
+
+impl LogRecord {
+    /// The record as JSON, with the names of the stored form.
+    ///
+    /// # Errors
+    /// A record that JSON cannot hold; none is known.
+    pub fn to_json(&self) -> Result<String, serde_json::Error> {
+        codec::to_json(&self.record)
+    }
+}
+
+/// What a verification of the log found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct VerifyReport {
+    /// Records that are what they should be.
+    pub records: u64,
+    /// Streams they belong to.
+    pub streams: u64,
+    /// The first fault, at which verification stopped.
+    pub fault: Option<LogFault>,
+}
+
+/// A record that is not what it should be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogFault {
+    /// Its place in the log.
+    pub position: u64,
+    /// What is wrong.
+    pub what: String,
+}
+
+impl Engine {
+    /// Records of the log after a position, at most `max`; fewer need not be the end, none is.
+    ///
+    /// # Errors
+    /// 7008, 7800, 7803: a store that cannot be read.
+    pub async fn log_records(&self, after: u64, max: usize) -> Result<Vec<LogRecord>, EngineError> {
+        let read = async {
+            let batch = self.log().read_partition(0, Offset::new(after), max).await?;
+            batch.into_iter().map(log_record).collect::<Result<Vec<_>, _>>()
+        };
+        read.await.map_err(|error: EngineError| error.answered_as(self.profile(), CodeContext::Other))
+    }
+
+    /// All records of one instance, oldest first.
+    ///
+    /// # Errors
+    /// 2001; 4008 unknown instance; 7008, 7800, 7803.
+    pub async fn instance_records(
+        &self,
+        flow_instance_id: impl Into<FlowInstanceId>,
+    ) -> Result<Vec<LogRecord>, EngineError> {
+        let id = flow_instance_id.into();
+        let read = async {
+            Check::new(&self.executor().limits).required("flowInstanceId", &id.to_string(), Most::Id)?;
+            let stream = StreamId::from_bytes(id.id().to_bytes());
+            let mut records = Vec::new();
+            let mut after = Revision::NONE;
+            loop {
+                let batch = self.log().read_stream(&stream, after, READ_BATCH).await?;
+                let Some(last) = batch.last() else { return Ok(records) };
+                after = last.revision;
+                for stored in batch {
+                    records.push(log_record(stored)?);
+                }
+            }
+        };
+        let records: Vec<LogRecord> =
+            read.await.map_err(|error: EngineError| error.answered_as(self.profile(), CodeContext::Other))?;
+        if matches!(records.first().map(|first| &first.record), Some(AnyRecord::Instance(_))) {
+            return Ok(records);
+        }
+        Err(EngineError::new(
+            flowledger_engine_core::result_code::ResultCode::InstanceNotFound,
+            format!("no flow instance has the id {id}"),
+        )
+        .answered_as(self.profile(), CodeContext::Other))
+    }
+
+    /// Reads the whole log and checks every record: its leaf hash, that positions and versions have no gaps, that it
+    /// can be read and names its own stream and version. `progress` is told the position reached.
+    ///
+    /// # Errors
+    /// 7008: a store that cannot be read. What is wrong with records is in the report.
+    pub async fn verify_log(&self, mut progress: impl FnMut(u64)) -> Result<VerifyReport, EngineError> {
+        let mut report = VerifyReport::default();
+        let mut heads: BTreeMap<[u8; 16], u64> = BTreeMap::new();
+        let head = self.log().head(0).get();
+        while report.records < head {
+            let batch = match self.log().read_partition(0, Offset::new(report.records), READ_BATCH).await {
+                Ok(batch) => batch,
+                Err(error @ flowledger_event_store::StoreError::Damaged { .. }) => {
+                    report.fault = Some(LogFault { position: report.records + 1, what: error.to_string() });
+                    break;
+                }
+                Err(error) => {
+                    return Err(EngineError::from(error).answered_as(self.profile(), CodeContext::Other));
+                }
+            };
+            if batch.is_empty() {
+                let what = format!("the log ends here; its head is {head}");
+                report.fault = Some(LogFault { position: report.records + 1, what });
+                break;
+            }
+            let fault = batch.iter().find_map(|stored| {
+                let position = report.records + 1;
+                match fault_of(stored, position, &mut heads) {
+                    None => {
+                        report.records = position;
+                        None
+                    }
+                    Some(what) => Some(LogFault { position, what }),
+                }
+            });
+            progress(report.records);
+            if fault.is_some() {
+                report.fault = fault;
+                break;
+            }
+        }
+        report.streams = heads.len() as u64;
+        Ok(report)
+    }
+}
+
+fn log_record(stored: Stored) -> Result<LogRecord, EngineError> {
+    let record = codec::decode(&stored.record)?;
+    Ok(LogRecord { position: stored.offset.get(), leaf: stored.leaf, bytes: stored.record, record })
+}
+
+fn fault_of(stored: &Stored, position: u64, heads: &mut BTreeMap<[u8; 16], u64>) -> Option<String> {
+    if stored.offset.get() != position {
+        return Some(format!("the log goes on at position {}; records are missing", stored.offset));
+    }
+    if leaf_hash(&stored.record) != stored.leaf {
+        return Some("the bytes do not match the leaf hash written with them".to_owned());
+    }
+    let record = match codec::decode(&stored.record) {
+        Ok(record) => record,
+        Err(error) => return Some(error.to_string()),
+    };
+    let envelope = record.envelope();
+    if envelope.stream != *stored.stream.as_bytes() || envelope.command_id.id().to_bytes() != *stored.command_id.as_bytes() {
+        return Some("the record stands under another stream or command than it names".to_owned());
+    }
+    let head = heads.entry(envelope.stream).or_insert(0);
+    if envelope.version != *head + 1 {
+        return Some(format!("version {} of stream {} follows version {head}", envelope.version, stored.stream));
+    }
+    *head = envelope.version;
+    None
+}

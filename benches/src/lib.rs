@@ -1,0 +1,5 @@
+//! Workloads and measures for comparisons within one run; what is compared stands in the binaries.
+
+pub mod floor;
+pub mod load;
+pub mod process;

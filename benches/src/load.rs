@@ -1,0 +1,105 @@
+//! Closed-loop clients: each gives its next command when the last is answered; what they see is what is measured.
+
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use crate::process::{cpu_time, disk_bytes};
+
+/// What takes commands.
+pub trait Target: Send + Sync + 'static {
+    /// Gives the `number`th command of a client; resolves when it is durable.
+    fn command(&self, client: u64, number: u64) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
+
+    /// Commands and syncs so far.
+    fn commits(&self) -> (u64, u64);
+}
+
+/// What one run of clients saw.
+#[derive(Clone, Debug, Serialize)]
+pub struct Figures {
+    /// Commands answered per second.
+    pub commands_per_s: f64,
+    /// Half of the commands took at most this.
+    pub p50_us: f64,
+    /// 99 of 100 took at most this.
+    pub p99_us: f64,
+    /// 999 of 1000 took at most this.
+    pub p999_us: f64,
+    /// Processor time of the whole process, clients included.
+    pub cpu_us_per_command: f64,
+    /// Growth of the files.
+    pub disk_bytes_per_command: f64,
+    /// What group commit gains.
+    pub commands_per_sync: f64,
+}
+
+/// Runs `clients` for some time against a target whose files are in `directory`.
+#[allow(clippy::cast_precision_loss, reason = "figures for people")]
+pub fn run(target: &Arc<dyn Target>, directory: &Path, clients: u64, time: Duration) -> Figures {
+    let runtime = tokio::runtime::Builder::new_multi_thread().build().expect("a runtime");
+    let ends = Arc::new(AtomicBool::new(false));
+    let (cpu, disk, (commands, syncs)) = (cpu_time(), disk_bytes(directory), target.commits());
+    let begun = Instant::now();
+    let clients: Vec<_> = (0..clients)
+        .map(|client| {
+            let (target, ends) = (Arc::clone(target), Arc::clone(&ends));
+            runtime.spawn(async move {
+                let mut took = Vec::new();
+                for number in 0.. {
+                    if ends.load(Ordering::Relaxed) {
+                        break;
+                    }
+                    let begun = Instant::now();
+                    target.command(client, number).await;
+                    took.push(begun.elapsed());
+                }
+                took
+            })
+        })
+        .collect();
+    std::thread::sleep(time);
+    ends.store(true, Ordering::Relaxed);
+    let mut took: Vec<Duration> = Vec::new();
+    for client in clients {
+        took.extend(runtime.block_on(client).expect("a client"));
+    }
+    let elapsed = begun.elapsed();
+    let count = took.len().max(1) as f64;
+    let cpu = cpu_time().saturating_sub(cpu).as_secs_f64();
+    let (commands, syncs) = (target.commits().0 - commands, target.commits().1 - syncs);
+    took.sort_unstable();
+    let at = |per_mille: usize| took.get((took.len() * per_mille / 1000).min(took.len().saturating_sub(1)));
+    let us = |per_mille| at(per_mille).map_or(0.0, |took| took.as_secs_f64() * 1e6);
+    Figures {
+        commands_per_s: count / elapsed.as_secs_f64(),
+        p50_us: us(500),
+        p99_us: us(990),
+        p999_us: us(999),
+        cpu_us_per_command: cpu * 1e6 / count,
+        disk_bytes_per_command: (disk_bytes(directory).saturating_sub(disk)) as f64 / count,
+        commands_per_sync: commands as f64 / (syncs.max(1)) as f64,
+    }
+}
+
+/// The median of each figure on its own.
+pub fn median(runs: &[Figures]) -> Option<Figures> {
+    let of = |figure: fn(&Figures) -> f64| {
+        let mut figures: Vec<f64> = runs.iter().map(figure).collect();
+        figures.sort_by(f64::total_cmp);
+        figures.get(figures.len() / 2).copied()
+    };
+    Some(Figures {
+        commands_per_s: of(|run| run.commands_per_s)?,
+        p50_us: of(|run| run.p50_us)?,
+        p99_us: of(|run| run.p99_us)?,
+        p999_us: of(|run| run.p999_us)?,
+        cpu_us_per_command: of(|run| run.cpu_us_per_command)?,
+        disk_bytes_per_command: of(|run| run.disk_bytes_per_command)?,
+        commands_per_sync: of(|run| run.commands_per_sync)?,
+    })
+}

@@ -1,0 +1,33 @@
+//! What this process has used so far, as Linux tells it.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::time::Duration;
+
+/// Processor time of all threads, ended ones included; zero where `/proc` is missing.
+pub fn cpu_time() -> Duration {
+    // Fields after the command's closing parenthesis: state is the third of all, utime the 14th, stime the 15th.
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
+    let ticks: u64 = fields
+        .split_whitespace()
+        .skip(11)
+        .take(2)
+        .filter_map(|ticks| ticks.parse::<u64>().ok())
+        .sum();
+    // Linux shows a hundred ticks a second to programs, whatever it counts itself.
+    Duration::from_millis(ticks * 10)
+}
+
+/// Bytes that the files in a directory take on the disk.
+pub fn disk_bytes(directory: &Path) -> u64 {
+    let Ok(entries) = std::fs::read_dir(directory) else {
+        return 0;
+    };
+    let sizes = entries.flatten().map(|entry| match entry.metadata() {
+        Ok(metadata) if metadata.is_dir() => disk_bytes(&entry.path()),
+        Ok(metadata) => metadata.blocks() * 512,
+        Err(_) => 0,
+    });
+    sizes.sum()
+}
