@@ -1,0 +1,802 @@
+//! Random flow models and random command words.
+//!
+//! Models are block structured and valid by construction under both profiles; words choose by index among what the
+//! instance offers, so that they shrink well. Knows the specification's shapes, no subject.
+
+use proptest::prelude::*;
+use proptest::sample::{Index, select, subsequence};
+use proptest::strategy::ValueTree as _;
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+use serde_json::{Value, json};
+
+use crate::scenario::{Flow, Operation, Step, Variable};
+
+/// Nodes after which blocks are rendered as plain tasks.
+const NODES_BEFORE_PLAIN: usize = 30;
+/// Nodes after which blocks are left out.
+const NODES_BEFORE_END: usize = 37;
+
+/// A run of blocks between a start event and its end events.
+#[derive(Debug, Clone)]
+pub struct ModelPlan {
+    /// The blocks, in order.
+    pub blocks: Vec<Block>,
+    /// Decides the order of the element list; 0 keeps the order of creation.
+    pub shuffle: u64,
+}
+
+/// A piece of a flow with one way in and at most one way out.
+#[derive(Debug, Clone)]
+pub enum Block {
+    /// A user task.
+    Task,
+    /// A call activity that runs the flow with this number, where the flow has others to call.
+    Call(Index),
+    /// Branches of which one is taken.
+    Choice {
+        /// What decides.
+        decider: Decider,
+        /// The branches, in evaluation order.
+        branches: Vec<Branch>,
+        /// How the branches come together.
+        close: Close,
+    },
+    /// A body that may be gone through again.
+    Loop {
+        /// What decides whether to go round.
+        decider: Decider,
+        /// What comes after the task that the loop returns to.
+        body: Vec<Block>,
+        /// When to go round.
+        again: String,
+        /// When to leave; without one, leaving is the default.
+        leave: Option<String>,
+        /// Whether leaving is evaluated first.
+        leave_first: bool,
+    },
+}
+
+/// What chooses between branches.
+#[derive(Debug, Clone, Copy)]
+pub enum Decider {
+    /// An exclusive gateway.
+    Gateway,
+    /// An exclusive gateway with a hook.
+    HookedGateway,
+    /// The user task itself.
+    Task,
+}
+
+/// One branch of a choice.
+#[derive(Debug, Clone)]
+pub struct Branch {
+    /// Its condition. A gateway's branch without one becomes the default branch, or a plain one if there is a default.
+    pub condition: Option<String>,
+    /// Whether it is the default branch.
+    pub default: bool,
+    /// What it does.
+    pub body: Vec<Block>,
+    /// Whether it ends in an end event of its own.
+    pub ends: bool,
+}
+
+/// How branches come together.
+#[derive(Debug, Clone)]
+pub enum Close {
+    /// At whatever comes next.
+    Next,
+    /// At an exclusive gateway whose only way out is the default.
+    Gateway,
+    /// At an exclusive gateway whose only way out has a condition.
+    Conditional(String),
+}
+
+/// A condition over the variables that [`variables`] gives.
+pub fn condition() -> impl Strategy<Value = String> {
+    let number = || select(vec!["a", "b"]);
+    let word = || select(vec!["x", "y", "agree", "reject", "同意"]);
+    let leaf = prop_oneof![
+        8 => (number(), select(vec![">", ">=", "<", "<=", "==", "!="]), 0..8_i64)
+            .prop_map(|(name, sign, value)| format!("{name} {sign} {value}")),
+        2 => (number(), 0..3_i64, 3..8_i64).prop_map(|(name, low, high)| format!("{low}<{name} && {name}<{high}")),
+        2 => (number(), 2..4_i64).prop_map(|(name, by)| format!("{name} % {by} == 0")),
+        1 => (number(), number(), 0..8_i64).prop_map(|(left, right, value)| format!("({left} - {right}) * 2 >= {value}")),
+        1 => (number(), 0..8_i64).prop_map(|(name, value)| format!("a + {name} > {value}")),
+        3 => word().prop_map(|word| format!("s == \"{word}\"")),
+        1 => word().prop_map(|word| format!("s != '{word}'")),
+        2 => word().prop_map(|word| format!("s.equals(\"{word}\")")),
+        1 => word().prop_map(|word| format!("\"{word}\".equals(s)")),
+        1 => word().prop_map(|word| format!("!s.equals(\"{word}\")")),
+        1 => select(vec!["ok", "!ok", "ok == true", "d >= 1.5", "d == 2.25", "a > d", "a == null", "s == null"])
+            .prop_map(str::to_owned),
+        1 => select(vec!["a", "s", "absent > 1", "a > 2 || absent", "1 / 0 > 1"]).prop_map(str::to_owned),
+    ];
+    leaf.prop_recursive(2, 4, 2, |inner| {
+        prop_oneof![
+            (inner.clone(), inner.clone()).prop_map(|(left, right)| format!("{left} && {right}")),
+            (inner.clone(), inner.clone()).prop_map(|(left, right)| format!("({left}) || {right}")),
+            inner.clone().prop_map(|inner| format!("!({inner})")),
+            inner.prop_map(|inner| if inner.starts_with("${") {
+                inner
+            } else {
+                format!("${{{inner}}}")
+            }),
+        ]
+    })
+    .prop_map(|text| {
+        // `${…}` is a wrapper around the whole text only.
+        if text.matches("${").count() > usize::from(text.starts_with("${") && text.ends_with('}')) {
+            text.replace("${", "").replace('}', "")
+        } else {
+            text
+        }
+    })
+}
+
+/// Variables as commits give them: any part of the known ones, now and then values that no branch expects.
+pub fn variables() -> impl Strategy<Value = Vec<Variable>> {
+    let full = full_variables().prop_flat_map(|all| {
+        let count = all.len();
+        subsequence(all, 0..=count)
+    });
+    prop_oneof![
+        8 => full,
+        3 => Just(vec![
+            Variable::new("a", json!(-51)),
+            Variable::new("b", json!(-50)),
+            Variable::new("s", json!("nobody")),
+        ]),
+        1 => select(vec!["a", "b", "s"]).prop_map(|key| vec![Variable::new(key, Value::Null)]),
+        1 => (0..9_i64, 0..9_i64).prop_map(|(first, second)| {
+            vec![Variable::new("a", json!(first)), Variable::new("a", json!(second))]
+        }),
+        1 => Just(Vec::new()),
+    ]
+}
+
+/// Variables as a start gives them: mostly all of them, for most conditions need one.
+pub fn start_variables() -> impl Strategy<Value = Vec<Variable>> {
+    prop_oneof![6 => full_variables(), 1 => variables()]
+}
+
+fn full_variables() -> impl Strategy<Value = Vec<Variable>> {
+    let word = select(vec!["x", "y", "agree", "reject", "同意", ""]);
+    let decimal = select(vec![0.5, 1.5, 2.25, 100.0]);
+    let note = prop::option::of(0..100_u8);
+    (0..8_i64, 0..8_i64, word, any::<bool>(), decimal, note).prop_map(|(a, b, s, ok, d, note)| {
+        let mut variables = vec![
+            Variable::new("a", json!(a)),
+            Variable::new("b", json!(b)),
+            Variable::new("s", json!(s)),
+            Variable::new("ok", json!(ok)),
+            Variable::new("d", json!(d)),
+        ];
+        let note = note.map(|note| Variable::new("note", json!({"n": note, "list": [note, null, "t"]})));
+        variables.extend(note);
+        variables
+    })
+}
+
+/// What every hook call of a test case answers.
+pub fn hook_answer() -> impl Strategy<Value = Vec<Variable>> {
+    prop_oneof![
+        3 => (0..8_i64).prop_map(|b| vec![Variable::new("b", json!(b)), Variable::new("hooked", json!("yes"))]),
+        1 => Just(Vec::new()),
+    ]
+}
+
+fn decider() -> impl Strategy<Value = Decider> {
+    prop_oneof![5 => Just(Decider::Gateway), 2 => Just(Decider::Task), 2 => Just(Decider::HookedGateway)]
+}
+
+fn blocks(calls: bool) -> impl Strategy<Value = Vec<Block>> {
+    let single = if calls {
+        prop_oneof![3 => Just(Block::Task), 1 => any::<Index>().prop_map(Block::Call)].boxed()
+    } else {
+        Just(Block::Task).boxed()
+    };
+    let block = single.prop_recursive(3, 24, 3, |inner| {
+        let body = || prop::collection::vec(inner.clone(), 0..3);
+        let branch = (
+            prop::option::weighted(0.85, condition()),
+            prop::bool::weighted(0.25),
+            body(),
+            prop::bool::weighted(0.2),
+        )
+            .prop_map(|(condition, default, body, ends)| Branch {
+                condition,
+                default,
+                body,
+                ends,
+            });
+        let close = prop_oneof![
+            3 => Just(Close::Next),
+            2 => Just(Close::Gateway),
+            1 => condition().prop_map(Close::Conditional),
+        ];
+        prop_oneof![
+            4 => (decider(), prop::collection::vec(branch, 2..4), close)
+                .prop_map(|(decider, branches, close)| Block::Choice { decider, branches, close }),
+            1 => (decider(), body(), condition(), prop::option::weighted(0.3, condition()), any::<bool>())
+                .prop_map(|(decider, body, again, leave, leave_first)| {
+                    Block::Loop { decider, body, again, leave, leave_first }
+                }),
+            2 => Just(Block::Task),
+        ]
+    });
+    prop::collection::vec(block, 0..5)
+}
+
+/// A model of 3 to about 40 nodes.
+pub fn model() -> impl Strategy<Value = ModelPlan> {
+    (blocks(false), any::<u64>()).prop_map(|(blocks, shuffle)| ModelPlan { blocks, shuffle })
+}
+
+/// Flows `main`, `sub1` and `sub2` of which each may call the ones after it.
+pub fn calling_models() -> impl Strategy<Value = Vec<ModelPlan>> {
+    let plan = |calls| (blocks(calls), any::<u64>()).prop_map(|(blocks, shuffle)| ModelPlan { blocks, shuffle });
+    let main = (plan(true), any::<Index>(), any::<Index>()).prop_map(|(mut plan, callee, place)| {
+        let place = place.index(plan.blocks.len() + 1);
+        plan.blocks.insert(place, Block::Call(callee));
+        plan
+    });
+    (main, plan(true), plan(false)).prop_map(|(main, first, second)| vec![main, first, second])
+}
+
+/// The flows of some plans, named `main`, `sub1`, `sub2`, …
+#[must_use]
+pub fn flows(plans: &[ModelPlan]) -> Vec<Flow> {
+    let name = |index: usize| {
+        if index == 0 {
+            "main".to_owned()
+        } else {
+            format!("sub{index}")
+        }
+    };
+    let flow = |(index, plan): (usize, &ModelPlan)| {
+        let callable: Vec<String> = (index + 1..plans.len()).map(name).collect();
+        Flow {
+            name: name(index),
+            flow_model: render(plan, &callable),
+        }
+    };
+    plans.iter().enumerate().map(flow).collect()
+}
+
+/// The model as `flowElementList` JSON. Call activities choose among `callable`; without any they are user tasks.
+#[must_use]
+pub fn render(plan: &ModelPlan, callable: &[String]) -> Value {
+    let mut rendering = Rendering {
+        elements: Vec::new(),
+        nodes: 0,
+        callable,
+    };
+    let start = rendering.node("StartEvent", 2, json!({}));
+    let first = rendering.edge(start, None, false);
+    let open = rendering.sequence(&plan.blocks, vec![first]);
+    if !open.is_empty() {
+        rendering.end(open);
+    }
+    let mut elements = rendering.elements;
+    shuffle(&mut elements, plan.shuffle);
+    json!({ "flowElementList": elements })
+}
+
+/// An edge whose target is not placed yet: the index of its sequence flow.
+type Open = usize;
+
+struct Rendering<'a> {
+    elements: Vec<Value>,
+    nodes: usize,
+    callable: &'a [String],
+}
+
+impl Rendering<'_> {
+    fn node(&mut self, kind: &str, number: i64, properties: Value) -> usize {
+        self.nodes += 1;
+        let key = format!("{kind}_{}", self.elements.len() + 1);
+        let mut properties = properties;
+        properties["name"] = json!(key.to_lowercase());
+        self.elements.push(json!({
+            "key": key, "type": number, "incoming": [], "outgoing": [], "properties": properties,
+        }));
+        self.elements.len() - 1
+    }
+
+    fn key(&self, index: usize) -> Value {
+        self.elements[index]["key"].clone()
+    }
+
+    fn push(&mut self, index: usize, list: &str, key: Value) {
+        if let Some(keys) = self.elements[index][list].as_array_mut() {
+            keys.push(key);
+        }
+    }
+
+    fn edge(&mut self, source: usize, condition: Option<&str>, default: bool) -> Open {
+        let flow = self.elements.len();
+        let key = json!(format!("SequenceFlow_{}", flow + 1));
+        let mut element = json!({ "key": key, "type": 1, "incoming": [self.key(source)], "outgoing": [] });
+        // Tools write both properties always; models by hand leave out what is empty.
+        if condition.is_some() || default || !flow.is_multiple_of(3) {
+            element["properties"] = json!({
+                "conditionsequenceflow": condition.unwrap_or_default(), "defaultConditions": default.to_string(),
+            });
+        }
+        self.elements.push(element);
+        self.push(source, "outgoing", key);
+        flow
+    }
+
+    fn connect(&mut self, open: Vec<Open>, target: usize) {
+        for flow in open {
+            let (flow_key, target_key) = (self.key(flow), self.key(target));
+            self.push(flow, "outgoing", target_key);
+            self.push(target, "incoming", flow_key);
+        }
+    }
+
+    fn sequence(&mut self, blocks: &[Block], mut open: Vec<Open>) -> Vec<Open> {
+        for block in blocks {
+            if open.is_empty() || self.nodes >= NODES_BEFORE_END {
+                break;
+            }
+            open = match block {
+                _ if self.nodes >= NODES_BEFORE_PLAIN => self.task(open),
+                Block::Task => self.task(open),
+                Block::Call(callee) => self.call(*callee, open),
+                Block::Choice {
+                    decider,
+                    branches,
+                    close,
+                } => self.choice(*decider, branches, close, open),
+                Block::Loop {
+                    decider,
+                    body,
+                    again,
+                    leave,
+                    leave_first,
+                } => self.repeat(*decider, body, again, leave.as_deref(), *leave_first, open),
+            };
+        }
+        open
+    }
+
+    fn task(&mut self, open: Vec<Open>) -> Vec<Open> {
+        let task = self.node("UserTask", 4, json!({}));
+        self.connect(open, task);
+        vec![self.edge(task, None, false)]
+    }
+
+    fn call(&mut self, callee: Index, open: Vec<Open>) -> Vec<Open> {
+        if self.callable.is_empty() {
+            return self.task(open);
+        }
+        let module = format!("$module:{}", self.callable[callee.index(self.callable.len())]);
+        let properties = json!({
+            "callActivityExecuteType": "sync", "callActivityInstanceType": "single", "callActivityFlowModuleId": module,
+            "callActivityInParamType": "full", "callActivityOutParamType": "full",
+        });
+        let call = self.node("CallActivity", 8, properties);
+        self.connect(open, call);
+        vec![self.edge(call, None, false)]
+    }
+
+    fn decide(&mut self, decider: Decider, open: Vec<Open>) -> usize {
+        let node = match decider {
+            Decider::Gateway => self.node("ExclusiveGateway", 6, json!({})),
+            Decider::HookedGateway => self.node("ExclusiveGateway", 6, json!({ "hookInfoIds": "hookA,hookB" })),
+            Decider::Task => self.node("UserTask", 4, json!({})),
+        };
+        self.connect(open, node);
+        node
+    }
+
+    fn choice(&mut self, decider: Decider, branches: &[Branch], close: &Close, open: Vec<Open>) -> Vec<Open> {
+        let node = self.decide(decider, open);
+        let is_gateway = !matches!(decider, Decider::Task);
+        let mut has_default = false;
+        let mut entries = Vec::new();
+        for branch in branches {
+            let mut condition = branch.condition.as_deref();
+            let mut default = branch.default && !has_default;
+            if is_gateway && condition.is_none() && !default {
+                // A gateway's branch needs a condition or the default mark.
+                default = !has_default;
+                condition = if default { None } else { Some("a > 100") };
+            }
+            has_default |= default;
+            entries.push(self.edge(node, condition, default));
+        }
+        let mut after = Vec::new();
+        for (branch, entry) in branches.iter().zip(entries) {
+            let open = self.sequence(&branch.body, vec![entry]);
+            if branch.ends && !open.is_empty() {
+                self.end(open);
+            } else {
+                after.extend(open);
+            }
+        }
+        match close {
+            _ if after.is_empty() => after,
+            Close::Next => after,
+            Close::Gateway => {
+                let gateway = self.decide(Decider::Gateway, after);
+                vec![self.edge(gateway, None, true)]
+            }
+            Close::Conditional(condition) => {
+                let gateway = self.decide(Decider::Gateway, after);
+                vec![self.edge(gateway, Some(condition), false)]
+            }
+        }
+    }
+
+    fn repeat(
+        &mut self,
+        decider: Decider,
+        body: &[Block],
+        again: &str,
+        leave: Option<&str>,
+        leave_first: bool,
+        open: Vec<Open>,
+    ) -> Vec<Open> {
+        // Every ring goes through this task, so none is without one (3207).
+        let first = self.node("UserTask", 4, json!({}));
+        self.connect(open, first);
+        let forward = self.edge(first, None, false);
+        let open = self.sequence(body, vec![forward]);
+        if open.is_empty() {
+            return open;
+        }
+        let node = self.decide(decider, open);
+        let mut leaving = leave_first.then(|| self.edge(node, leave, leave.is_none()));
+        let back = self.edge(node, Some(again), false);
+        self.connect(vec![back], first);
+        let leaving = *leaving.get_or_insert_with(|| self.edge(node, leave, leave.is_none()));
+        vec![leaving]
+    }
+
+    fn end(&mut self, open: Vec<Open>) {
+        let end = self.node("EndEvent", 3, json!({}));
+        self.connect(open, end);
+    }
+}
+
+/// Fisher and Yates with a small generator of its own: the order must not depend on a library's version.
+fn shuffle(elements: &mut [Value], seed: u64) {
+    if seed == 0 {
+        return;
+    }
+    let mut state = seed;
+    for last in (1..elements.len()).rev() {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        let pick = usize::try_from(state >> 33).unwrap_or_default() % (last + 1);
+        elements.swap(last, pick);
+    }
+}
+
+/// One command of a word, chosen by index among what is there when its turn comes.
+#[derive(Debug, Clone)]
+pub enum Choice {
+    /// Commit a task that is active.
+    CommitActive(Index, Vec<Variable>),
+    /// Commit any node instance ever seen, of whatever status and kind.
+    CommitAny(Index, Vec<Variable>),
+    /// Commit an id that exists nowhere.
+    CommitUnknown(Vec<Variable>),
+    /// Commit a node instance of another flow instance.
+    CommitForeign(Index),
+    /// Give an earlier commit again, as a new command.
+    RepeatCommit(Index),
+    /// Roll back a task that is active.
+    RollbackActive(Index),
+    /// Roll back any node instance ever seen.
+    RollbackAny(Index),
+    /// Roll back the newest completed task.
+    RollbackCompleted,
+    /// Roll back an id that exists nowhere.
+    RollbackUnknown,
+    /// Terminate.
+    Terminate(bool),
+    /// Give an earlier command again, with its command id.
+    Resend(Index),
+    /// Give an earlier command's id to another command.
+    ResendChanged(Index),
+    /// Start one more instance of the same flow.
+    Start(Vec<Variable>),
+}
+
+/// A command word of up to `length` commands.
+pub fn word(length: usize) -> impl Strategy<Value = Vec<Choice>> {
+    let index = any::<Index>;
+    let choice = prop_oneof![
+        24 => (index(), variables()).prop_map(|(index, variables)| Choice::CommitActive(index, variables)),
+        3 => (index(), variables()).prop_map(|(index, variables)| Choice::CommitAny(index, variables)),
+        1 => variables().prop_map(Choice::CommitUnknown),
+        1 => index().prop_map(Choice::CommitForeign),
+        2 => index().prop_map(Choice::RepeatCommit),
+        6 => index().prop_map(Choice::RollbackActive),
+        3 => index().prop_map(Choice::RollbackAny),
+        3 => Just(Choice::RollbackCompleted),
+        1 => Just(Choice::RollbackUnknown),
+        1 => any::<bool>().prop_map(Choice::Terminate),
+        2 => index().prop_map(Choice::Resend),
+        1 => index().prop_map(Choice::ResendChanged),
+        1 => start_variables().prop_map(Choice::Start),
+    ];
+    prop::collection::vec(choice, 1..length)
+}
+
+/// A node instance that an answer showed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownNode {
+    /// Its label.
+    pub label: String,
+    /// Its element's key.
+    pub model_key: String,
+    /// Its status when it was last seen.
+    pub status: i64,
+}
+
+/// What a word knows of the instances it drives.
+#[derive(Debug, Clone, Default)]
+pub struct Known {
+    /// The instances' names.
+    pub instances: Vec<String>,
+    /// Node instances of the instance the word drives, in order of their labels.
+    pub nodes: Vec<KnownNode>,
+    /// Node instances of other instances.
+    pub foreign: Vec<String>,
+    /// The commands given so far.
+    pub given: Vec<Step>,
+    /// The module each call activity's commit passes, by element key; none passes nothing.
+    pub call_flow: Option<String>,
+}
+
+impl Known {
+    /// Takes in the elements of a normal form of getHistoryElementList.
+    pub fn learn(&mut self, instance: &str, elements: &Value) {
+        if Some(instance) == self.instances.last().map(String::as_str) {
+            self.nodes.clear();
+            collect(elements, &mut self.nodes);
+            self.nodes.sort_by_key(|node| label_number(&node.label));
+            self.nodes.dedup_by(|left, right| left.label == right.label);
+        } else {
+            let mut nodes = Vec::new();
+            collect(elements, &mut nodes);
+            self.foreign = nodes.into_iter().map(|node| node.label).collect();
+        }
+    }
+
+    /// The step a choice stands for now; none if there is nothing to choose.
+    #[must_use]
+    pub fn step(&self, choice: &Choice) -> Option<Step> {
+        let instance = self.instances.last().cloned().unwrap_or_else(|| "none".to_owned());
+        let command = |op: Operation, task: Option<String>, variables: Option<&[Variable]>| {
+            let mut step = Step::new(op);
+            step.instance = Some(instance.clone());
+            step.task = task;
+            step.variables = variables.map(<[Variable]>::to_vec);
+            // Every other command comes with an id.
+            step.command_id = self
+                .given
+                .len()
+                .is_multiple_of(2)
+                .then(|| format!("command-{}", self.given.len()));
+            step
+        };
+        let commit = |task: String, variables: &[Variable]| {
+            let mut step = command(Operation::Commit, Some(task), Some(variables));
+            step.call_activity_flow.clone_from(&self.call_flow);
+            step
+        };
+        let rollback = |task: String| command(Operation::Rollback, Some(task), None);
+        let is_task = |node: &&KnownNode| {
+            ["UserTask", "CallActivity"]
+                .iter()
+                .any(|kind| node.model_key.starts_with(kind))
+        };
+        let active: Vec<&KnownNode> = self
+            .nodes
+            .iter()
+            .filter(is_task)
+            .filter(|node| node.status == 2)
+            .collect();
+        let pick = |nodes: &[&KnownNode], index: &Index| {
+            (!nodes.is_empty()).then(|| nodes[index.index(nodes.len())].label.clone())
+        };
+        let all: Vec<&KnownNode> = self.nodes.iter().collect();
+        Some(match choice {
+            Choice::CommitActive(index, variables) => commit(pick(&active, index)?, variables),
+            Choice::CommitAny(index, variables) => commit(pick(&all, index)?, variables),
+            Choice::CommitUnknown(variables) => commit("unknown".to_owned(), variables),
+            Choice::CommitForeign(index) => {
+                let foreign = &self.foreign;
+                if foreign.is_empty() {
+                    return None;
+                }
+                commit(foreign[index.index(foreign.len())].clone(), &[])
+            }
+            Choice::RepeatCommit(index) => {
+                let commits: Vec<&Step> = self.given.iter().filter(|step| step.op == Operation::Commit).collect();
+                if commits.is_empty() {
+                    return None;
+                }
+                let mut step = commits[index.index(commits.len())].clone();
+                step.command_id = None;
+                step
+            }
+            Choice::RollbackActive(index) => rollback(pick(&active, index)?),
+            Choice::RollbackAny(index) => rollback(pick(&all, index)?),
+            Choice::RollbackCompleted => {
+                let completed: Vec<&KnownNode> = all
+                    .into_iter()
+                    .filter(is_task)
+                    .filter(|node| node.status == 1)
+                    .collect();
+                rollback(completed.last()?.label.clone())
+            }
+            Choice::RollbackUnknown => rollback("unknown".to_owned()),
+            Choice::Terminate(effective) => {
+                let mut step = command(Operation::Terminate, None, None);
+                step.effective = Some(*effective);
+                step
+            }
+            Choice::Resend(index) => self.with_id(*index)?.clone(),
+            Choice::ResendChanged(index) => {
+                let mut step = self.with_id(*index)?.clone();
+                match step.op {
+                    Operation::Start | Operation::Commit => {
+                        step.variables
+                            .get_or_insert_default()
+                            .push(Variable::new("changed", json!(1)));
+                    }
+                    Operation::Rollback => step.op = Operation::Commit,
+                    Operation::Terminate => step.effective = step.effective.map(|effective| !effective),
+                    _ => return None,
+                }
+                step
+            }
+            Choice::Start(variables) => {
+                let mut step = command(Operation::Start, None, Some(variables));
+                step.instance = None;
+                step.flow = Some("main".to_owned());
+                step.name = Some(format!("i{}", self.given.len() + 1));
+                step
+            }
+        })
+    }
+
+    fn with_id(&self, index: Index) -> Option<&Step> {
+        let commands: Vec<&Step> = self.given.iter().filter(|step| step.command_id.is_some()).collect();
+        (!commands.is_empty()).then(|| commands[index.index(commands.len())])
+    }
+
+    /// Notes a command that was given.
+    pub fn note(&mut self, step: &Step, succeeded: bool) {
+        self.given.push(step.clone());
+        let is_known = step.name.as_ref().is_none_or(|name| self.instances.contains(name));
+        if step.op == Operation::Start && succeeded && !is_known {
+            self.instances.extend(step.name.clone());
+            self.foreign = std::mem::take(&mut self.nodes)
+                .into_iter()
+                .map(|node| node.label)
+                .collect();
+        }
+    }
+}
+
+fn collect(elements: &Value, nodes: &mut Vec<KnownNode>) {
+    for element in elements.as_array().into_iter().flatten() {
+        if let (Some(label), Some(key), Some(status)) = (
+            element["node"].as_str(),
+            element["modelKey"].as_str(),
+            element["status"].as_i64(),
+        ) {
+            nodes.push(KnownNode {
+                label: label.to_owned(),
+                model_key: key.to_owned(),
+                status,
+            });
+        }
+        collect(&element["sub"], nodes);
+    }
+}
+
+fn label_number(label: &str) -> usize {
+    label
+        .get(1..)
+        .and_then(|number| number.parse().ok())
+        .unwrap_or_default()
+}
+
+/// The queries asked after every command: all of them for one instance, and one node instance by its label.
+#[must_use]
+pub fn queries(instance: &str, node: Option<&str>) -> Vec<Step> {
+    let mut steps = Vec::new();
+    let operations = [
+        Operation::GetHistoryUserTaskList,
+        Operation::GetHistoryElementList,
+        Operation::GetInstanceData,
+    ];
+    for op in operations {
+        for effective in [true, false] {
+            let mut step = Step::new(op);
+            step.instance = Some(instance.to_owned());
+            step.effective = Some(effective);
+            steps.push(step);
+        }
+    }
+    let mut flow = Step::new(Operation::GetFlowInstance);
+    flow.instance = Some(instance.to_owned());
+    steps.push(flow);
+    for task in node.into_iter().chain(["unknown"]) {
+        let mut step = Step::new(Operation::GetNodeInstance);
+        step.instance = Some(instance.to_owned());
+        step.task = Some(task.to_owned());
+        steps.push(step);
+    }
+    steps
+}
+
+/// A test case: flows, what hooks answer, start variables, commands.
+#[derive(Debug, Clone)]
+pub struct Case {
+    /// The flows; `main` is started.
+    pub flows: Vec<Flow>,
+    /// What every hook call answers.
+    pub hook_answer: Vec<Variable>,
+    /// The variables `main` is started with.
+    pub start: Vec<Variable>,
+    /// The commands.
+    pub word: Vec<Choice>,
+}
+
+/// Test cases of the engine's serial part.
+pub fn serial_case() -> impl Strategy<Value = Case> {
+    (model(), hook_answer(), start_variables(), word(20)).prop_map(|(plan, hook_answer, start, word)| Case {
+        flows: flows(&[plan]),
+        hook_answer,
+        start,
+        word,
+    })
+}
+
+/// Test cases with call activities.
+pub fn calling_case() -> impl Strategy<Value = Case> {
+    (calling_models(), hook_answer(), start_variables(), word(24)).prop_map(|(plans, hook_answer, start, word)| Case {
+        flows: flows(&plans),
+        hook_answer,
+        start,
+        word,
+    })
+}
+
+/// The value a strategy gives for a fixed seed: the same on every run.
+pub fn seeded<S: Strategy>(strategy: &S, seed: u64) -> S::Value {
+    let mut bytes = [0_u8; 32];
+    bytes[..8].copy_from_slice(&seed.to_le_bytes());
+    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
+    let mut runner = TestRunner::new_with_rng(Config::default(), rng);
+    strategy
+        .new_tree(&mut runner)
+        .expect("the strategies reject nothing")
+        .current()
+}
+
+/// The number of random cases per property: `modest`, unless `FLOWLEDGER_CASES` says otherwise (a number, or a factor
+/// like `10x`).
+#[must_use]
+pub fn cases(modest: u32) -> u32 {
+    let Ok(asked) = std::env::var("FLOWLEDGER_CASES") else {
+        return modest;
+    };
+    match asked.strip_suffix('x') {
+        Some(factor) => factor
+            .parse::<u32>()
+            .map_or(modest, |factor| modest.saturating_mul(factor)),
+        None => asked.parse().unwrap_or(modest),
+    }
+}

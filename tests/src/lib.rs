@@ -1,0 +1,9 @@
+//! Flowledger's test equipment: the conformance runner, the naive interpreter and the generators.
+
+pub mod conformance;
+pub mod differential;
+pub mod engine_subject;
+pub mod generate;
+pub mod naive;
+pub mod scenario;
+pub mod sketch;

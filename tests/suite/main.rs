@@ -1,0 +1,7 @@
+//! Flowledger's own tests: one binary, a module per theme.
+
+mod conformance;
+mod decided;
+mod generators;
+mod oracle;
+mod property;
