@@ -359,6 +359,37 @@ fn readers_see_dense_prefixes_while_checkpoints_run() {
     );
 }
 
+/// Writes down every step.
+#[derive(Default)]
+struct Steps(Mutex<Vec<Step>>);
+
+impl Faults for Steps {
+    fn after(&self, step: Step) -> io::Result<()> {
+        self.0.lock().unwrap().push(step);
+        Ok(())
+    }
+}
+
+#[test]
+fn a_command_is_answered_after_its_sync() {
+    let _alone = alone();
+    let directory = tempfile::tempdir().unwrap();
+    let steps = Arc::new(Steps::default());
+    let faults: Arc<dyn Faults> = steps.clone();
+    let store = open(
+        directory.path(),
+        &SledOptions {
+            faults: Some(faults),
+            ..SledOptions::default()
+        },
+    );
+    for revision in 0..10 {
+        steps.0.lock().unwrap().clear();
+        append(&store, item(1, revision, b"record")).unwrap();
+        assert_eq!(*steps.0.lock().unwrap(), [Step::Apply, Step::Flush, Step::Sync]);
+    }
+}
+
 /// Fails one call, before or after its effect; counts all.
 struct FailNth {
     count: AtomicU32,

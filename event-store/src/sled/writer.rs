@@ -69,14 +69,16 @@ impl Waiting {
 /// Says of every item that it is surely not stored.
 pub(super) fn refuse(request: Request, why: &str) {
     match request {
-        Request::Append { items, answer, .. } => {
-            let answers = items.iter().map(|_| Err(AppendError::Unavailable(why.to_owned())));
-            let _ = answer.send(answers.collect());
-        }
+        Request::Append { items, answer, .. } => refuse_items(&items, answer, why),
         Request::Close { answer } => {
             let _ = answer.send(Err(StoreError::Unavailable { why: why.to_owned() }));
         }
     }
+}
+
+fn refuse_items(items: &Items, answer: oneshot::Sender<Answers>, why: &str) {
+    let answers = items.iter().map(|_| Err(AppendError::Unavailable(why.to_owned())));
+    let _ = answer.send(answers.collect());
 }
 
 /// The writer thread's own state.
@@ -165,19 +167,13 @@ impl Writer {
         if !shared.is_ready() {
             let why = shared.why_not_ready();
             for (items, answer) in self.taken.drain(..) {
-                refuse(
-                    Request::Append {
-                        items,
-                        answer,
-                        room: None,
-                    },
-                    &why,
-                );
+                refuse_items(&items, answer, &why);
             }
             return;
         }
         let guard = shared.database.read().unwrap_or_else(PoisonError::into_inner);
         let Some(database) = guard.as_ref() else {
+            debug_assert!(false, "a store that is ready has a database");
             return self.taken.clear();
         };
         let first = self.last;
