@@ -8,8 +8,8 @@ use crate::error::EngineError;
 use crate::operation::{
     CommitTaskParam, CommitTaskResult, CreateFlowParam, CreateFlowResult, DeployFlowParam, DeployFlowResult,
     DeployModel, ElementInstanceListResult, FlowInstanceList, FlowInstanceResult, FlowModuleList, FlowModuleResult,
-    FlowSwitchParam, FlowSwitchResult, GetFlowModuleParam, InstanceDataListResult, InstanceQuery, ListParam,
-    LogRecord, NodeInstanceListResult, NodeInstanceResult, RollbackTaskParam, RollbackTaskResult, StartProcessParam,
+    FlowSwitchParam, FlowSwitchResult, GetFlowModuleParam, InstanceDataListResult, InstanceQuery, ListParam, LogRecord,
+    NodeInstanceListResult, NodeInstanceResult, RollbackTaskParam, RollbackTaskResult, StartProcessParam,
     StartProcessResult, TerminateProcessParam, TerminateResult, UpdateFlowParam, UpdateFlowResult, VerifyReport,
 };
 

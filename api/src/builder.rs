@@ -134,7 +134,10 @@ impl EngineBuilder {
     where
         F: Fn(&HookCall) -> Result<Vec<InstanceData>, HostError> + Send + Sync + 'static,
     {
-        self.hooks.push(Arc::new(FnHook { name: name.to_owned(), function }));
+        self.hooks.push(Arc::new(FnHook {
+            name: name.to_owned(),
+            function,
+        }));
         self
     }
 
@@ -187,14 +190,8 @@ impl EngineBuilder {
 
     fn open_unchecked(self) -> Result<Engine, EngineError> {
         let store = match self.store {
-            StoreChoice::Memory => {
-                let store = MemoryStore::new();
-                Store { index: store.index(), events: Arc::new(store) }
-            }
-            StoreChoice::Directory(path, options) => {
-                let store = SledStore::open(&path, *options)?;
-                Store { index: store.index(), events: Arc::new(store) }
-            }
+            StoreChoice::Memory => MemoryStore::new().into(),
+            StoreChoice::Directory(path, options) => SledStore::open(&path, *options)?.into(),
             StoreChoice::Given(store) => store,
         };
         let catalogue = Catalogue::open(store.index.clone())?;
@@ -221,7 +218,9 @@ impl EngineBuilder {
             housekeeping: Box::new(ring),
         });
         let housekeeping = Housekeeping::start(&executor, self.listeners, sender, receiver)?;
-        Ok(Engine { inside: Arc::new(Inside { executor, housekeeping }) })
+        Ok(Engine {
+            inside: Arc::new(Inside { executor, housekeeping }),
+        })
     }
 
     fn check(&self) -> Result<(), EngineError> {
@@ -236,11 +235,17 @@ impl EngineBuilder {
                 _ => None,
             });
             if let Some(name) = twice {
-                return Err(EngineError::new(ResultCode::ConfigInvalid, format!("two {what} have the name {name}")));
+                return Err(EngineError::new(
+                    ResultCode::ConfigInvalid,
+                    format!("two {what} have the name {name}"),
+                ));
             }
         }
         if self.limits.steps == 0 || self.limits.variables == 0 {
-            return Err(EngineError::new(ResultCode::ConfigInvalid, "a limit of 0 lets no command through"));
+            return Err(EngineError::new(
+                ResultCode::ConfigInvalid,
+                "a limit of 0 lets no command through",
+            ));
         }
         Ok(())
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use flowledger_engine_core::codec::CodecError;
 use flowledger_engine_core::id::{CommandId, FlowInstanceId};
+use flowledger_engine_core::model::validate::ModelFault;
 use flowledger_engine_core::profile::Profile;
 use flowledger_engine_core::rejection::Rejection;
 use flowledger_engine_core::result_code::{CodeContext, ResultCode};
@@ -63,7 +64,23 @@ pub struct FaultEntry {
     pub message: String,
 }
 
+impl From<ModelFault> for FaultEntry {
+    fn from(fault: ModelFault) -> Self {
+        Self {
+            err_code: fault.code.number(),
+            element_key: fault.element_key,
+            element_name: fault.element_name,
+            message: fault.message,
+        }
+    }
+}
+
 impl EngineError {
+    /// An error of the host's own, told and shaped like the engine's: a request that cannot be read, for example.
+    pub fn of_host(code: ResultCode, detail: impl Into<String>, profile: Profile) -> Self {
+        Self::new(code, detail).answered_as(profile, CodeContext::Other)
+    }
+
     pub(crate) fn new(code: ResultCode, detail: impl Into<String>) -> Self {
         Self(Box::new(Inside {
             code,
@@ -77,21 +94,18 @@ impl EngineError {
     }
 
     pub(crate) fn rejected(rejection: Rejection) -> Self {
-        let Rejection { code, detail, task: _, faults } = rejection;
+        let Rejection {
+            code,
+            detail,
+            task: _,
+            faults,
+        } = rejection;
         let mut error = match code {
             // A module taken offline answers as one without a deployment, with the reason beside it.
             ResultCode::ResourceDisabled => Self::new(ResultCode::DeploymentNotFound, detail).beside(code),
             _ => Self::new(code, detail),
         };
-        error.0.about.faults = faults
-            .into_iter()
-            .map(|fault| FaultEntry {
-                err_code: fault.code.number(),
-                element_key: fault.element_key,
-                element_name: fault.element_name,
-                message: fault.message,
-            })
-            .collect();
+        error.0.about.faults = faults.into_iter().map(FaultEntry::from).collect();
         error
     }
 
@@ -153,7 +167,11 @@ impl EngineError {
     /// The text that stands in `errMsg`: the code's text, and the detail in parentheses.
     pub fn err_msg(&self) -> String {
         let text = self.0.code.entry().text;
-        if self.0.detail.is_empty() { text.to_owned() } else { format!("{text}({})", self.0.detail) }
+        if self.0.detail.is_empty() {
+            text.to_owned()
+        } else {
+            format!("{text}({})", self.0.detail)
+        }
     }
 
     /// The answer as the API document shapes it.

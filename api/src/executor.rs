@@ -23,7 +23,7 @@ use flowledger_engine_core::result_code::ResultCode;
 use flowledger_engine_core::time::Timestamp;
 use flowledger_engine_core::variables::InstanceData;
 use flowledger_event_store::{Append, AppendError, Offset, Revision, Store, Stored, StreamId};
-use flowledger_projections::Catalogue;
+use flowledger_projections::{Catalogue, CatalogueError};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
@@ -59,7 +59,7 @@ pub(crate) struct Done<D: Decider> {
 /// What a command came to.
 pub(crate) enum Effect<D: Decider> {
     /// It is on the record.
-    Recorded(Record<D::Command, D::Event>),
+    Recorded(RecordOf<D>),
     /// It changed nothing.
     Unchanged(ResultCode),
 }
@@ -73,16 +73,23 @@ pub(crate) struct Refused<D> {
 
 impl<D> From<EngineError> for Refused<D> {
     fn from(error: EngineError) -> Self {
-        Self { error, task: None, state: None }
+        Self {
+            error,
+            task: None,
+            state: None,
+        }
     }
 }
 
+/// A record of a decider's stream.
+type RecordOf<D> = Record<<D as Decider>::Command, <D as Decider>::Event>;
+
 /// A decider as the executor stores it.
 pub(crate) trait Streamed: Decider + Send + Sync + 'static {
-    fn encode(record: &Record<Self::Command, Self::Event>) -> Result<Vec<u8>, CodecError>;
-    fn from_any(record: AnyRecord) -> Option<Record<Self::Command, Self::Event>>;
+    fn encode(record: &RecordOf<Self>) -> Result<Vec<u8>, CodecError>;
+    fn from_any(record: AnyRecord) -> Option<RecordOf<Self>>;
     fn cache(executor: &Executor) -> &Folds<Self>;
-    fn note(executor: &Executor, offset: Offset, record: &Record<Self::Command, Self::Event>);
+    fn note(executor: &Executor, offset: Offset, first: Offset, record: &RecordOf<Self>);
     fn command_ids(&self) -> &[CommandId];
     fn last_recorded_at(&self) -> Timestamp;
     fn weight(&self) -> usize;
@@ -106,8 +113,8 @@ impl Streamed for FlowModule {
         &executor.modules
     }
 
-    fn note(executor: &Executor, offset: Offset, record: &ModuleRecord) {
-        executor.noted(executor.catalogue.note_module(offset, record));
+    fn note(executor: &Executor, offset: Offset, _: Offset, record: &ModuleRecord) {
+        executor.noted(&executor.catalogue.note_module(offset, record));
     }
 
     fn command_ids(&self) -> &[CommandId] {
@@ -143,8 +150,8 @@ impl Streamed for FlowInstance {
         &executor.instances
     }
 
-    fn note(executor: &Executor, offset: Offset, record: &InstanceRecord) {
-        executor.noted(executor.catalogue.note_instance(offset, record));
+    fn note(executor: &Executor, offset: Offset, first: Offset, record: &InstanceRecord) {
+        executor.noted(&executor.catalogue.note_instance(offset, first, record));
     }
 
     fn command_ids(&self) -> &[CommandId] {
@@ -165,15 +172,31 @@ impl Streamed for FlowInstance {
 }
 
 /// Folds of streams, bounded by what they weigh.
-pub(crate) type Folds<D> = Cache<[u8; 16], Arc<D>, ByWeight>;
+pub(crate) type Folds<D> = Cache<[u8; 16], Fold<D>, ByWeight>;
+
+/// The fold of a stream, and where the stream begins.
+pub(crate) struct Fold<D> {
+    pub(crate) state: Arc<D>,
+    /// The place of the first record in the log; [`Offset::NONE`] when there is none.
+    first: Offset,
+}
+
+impl<D> Clone for Fold<D> {
+    fn clone(&self) -> Self {
+        Self {
+            state: self.state.clone(),
+            first: self.first,
+        }
+    }
+}
 
 /// Weighs cached values by their bytes.
 #[derive(Clone)]
 pub(crate) struct ByWeight;
 
-impl<D: Streamed> Weighter<[u8; 16], Arc<D>> for ByWeight {
-    fn weight(&self, _: &[u8; 16], state: &Arc<D>) -> u64 {
-        Streamed::weight(&**state) as u64
+impl<D: Streamed> Weighter<[u8; 16], Fold<D>> for ByWeight {
+    fn weight(&self, _: &[u8; 16], fold: &Fold<D>) -> u64 {
+        Streamed::weight(&*fold.state) as u64
     }
 }
 
@@ -215,7 +238,7 @@ impl Executor {
         meta: Meta,
     ) -> Result<Done<D>, Refused<D>> {
         let _lane = self.lanes.enter(stream).await;
-        let mut envelope = Envelope {
+        let envelope = Envelope {
             stream,
             version: 0,
             command_id: meta.command_id,
@@ -223,40 +246,64 @@ impl Executor {
             actor: meta.actor,
             reason: meta.reason,
         };
-        let mut command = Some(command);
+        let mut given = Given { envelope, command };
         for _ in 0..=CONFLICT_RETRIES {
-            let state = self.load_in_lane::<D>(stream).await?;
-            let Some(given_command) = command.take() else { break };
-            if let Some(index) = state.command_ids().iter().position(|known| *known == envelope.command_id) {
-                return self.repeated(stream, index as u64 + 1, &given_command).await;
+            let Fold { state, first } = self.load_in_lane::<D>(stream).await?;
+            if let Some(index) = state
+                .command_ids()
+                .iter()
+                .position(|known| *known == given.envelope.command_id)
+            {
+                return self.repeated(stream, index as u64 + 1, &given.command).await;
             }
             if let Some(expected) = meta.expected_version.filter(|expected| *expected != state.version()) {
                 let detail = format!("expected version {expected}, actual version {}", state.version());
                 let error = EngineError::new(ResultCode::VersionConflict, detail);
-                return Err(Refused { error, task: None, state: Some(state) });
+                return Err(Refused {
+                    error,
+                    task: None,
+                    state: Some(state),
+                });
             }
-            envelope.version = state.version() + 1;
-            envelope.recorded_at = self.clock.now().max(state.last_recorded_at());
-            let given = Given { envelope, command: given_command };
+            given.envelope.version = state.version() + 1;
+            given.envelope.recorded_at = self.clock.now().max(state.last_recorded_at());
             let (events, after) = match self.decide(&*state, &given).await {
                 Ok(Decision::Record { events, state }) => (events, state),
-                Ok(Decision::Unchanged(code)) => return Ok(Done { state, effect: Effect::Unchanged(code) }),
-                Ok(Decision::Ask(_)) => {
-                    return Err(EngineError::new(ResultCode::Overloaded, "the decision asks too many questions").into());
+                Ok(Decision::Unchanged(code)) => {
+                    return Ok(Done {
+                        state,
+                        effect: Effect::Unchanged(code),
+                    });
                 }
-                Err(refused) => return Err(Refused { state: Some(state), ..refused }),
+                Ok(Decision::Ask(_)) => return Err(too_many_questions().into()),
+                Err(refused) => {
+                    return Err(Refused {
+                        state: Some(state),
+                        ..refused
+                    });
+                }
             };
             let record = Record { given, events };
             match self.append::<D>(&state, &record).await {
                 Ok(offset) => {
                     let state = Arc::new(after);
-                    D::cache(self).insert(stream, state.clone());
-                    D::note(self, offset, &record);
-                    return Ok(Done { state, effect: Effect::Recorded(record) });
+                    let first = if first == Offset::NONE { offset } else { first };
+                    D::cache(self).insert(
+                        stream,
+                        Fold {
+                            state: state.clone(),
+                            first,
+                        },
+                    );
+                    D::note(self, offset, first, &record);
+                    return Ok(Done {
+                        state,
+                        effect: Effect::Recorded(record),
+                    });
                 }
                 Err(Unstored::Conflict) => {
                     D::cache(self).remove(&stream);
-                    Given { envelope, command: _ } = take_apart(record, &mut command);
+                    given = record.given;
                 }
                 Err(Unstored::Failed(error)) => {
                     D::cache(self).remove(&stream);
@@ -273,28 +320,27 @@ impl Executor {
 
     /// The fold of a stream as of now.
     pub(crate) async fn load<D: Streamed>(&self, stream: [u8; 16]) -> Result<Arc<D>, EngineError> {
-        if !self.in_doubt.holds(&stream) {
-            if let Some(state) = D::cache(self).get(&stream) {
-                return Ok(state);
-            }
+        if !self.in_doubt.holds(&stream)
+            && let Some(fold) = D::cache(self).get(&stream)
+        {
+            return Ok(fold.state);
         }
         // Only who is in the lane may fill the cache, so that a slow reader never puts back an older fold.
         let _lane: Lane = self.lanes.enter(stream).await;
-        self.load_in_lane(stream).await
+        self.load_in_lane(stream).await.map(|fold| fold.state)
     }
 
-    async fn load_in_lane<D: Streamed>(&self, stream: [u8; 16]) -> Result<Arc<D>, EngineError> {
+    async fn load_in_lane<D: Streamed>(&self, stream: [u8; 16]) -> Result<Fold<D>, EngineError> {
         let in_doubt = self.in_doubt.holds(&stream);
-        if !in_doubt {
-            if let Some(state) = D::cache(self).get(&stream) {
-                return Ok(state);
-            }
+        if !in_doubt && let Some(fold) = D::cache(self).get(&stream) {
+            return Ok(fold);
         }
-        let state = Arc::new(self.fold::<D>(stream, u64::MAX).await?.0);
-        if (!in_doubt || self.in_doubt.settle(&stream, state.version())) && state.version() > 0 {
-            D::cache(self).insert(stream, state.clone());
+        let (fold, _) = self.fold::<D>(stream, u64::MAX).await?;
+        let version = fold.state.version();
+        if (!in_doubt || self.in_doubt.settle(&stream, version)) && version > 0 {
+            D::cache(self).insert(stream, fold.clone());
         }
-        Ok(state)
+        Ok(fold)
     }
 
     /// The fold of a stream's first records, up to and with version `upto`, and the last of them.
@@ -302,9 +348,10 @@ impl Executor {
         &self,
         stream: [u8; 16],
         upto: u64,
-    ) -> Result<(D, Option<Record<D::Command, D::Event>>), EngineError> {
+    ) -> Result<(Fold<D>, Option<RecordOf<D>>), EngineError> {
         let id = StreamId::from_bytes(stream);
         let mut state = D::default();
+        let mut first = Offset::NONE;
         let mut last = None;
         let mut after = Revision::NONE;
         while state.version() < upto {
@@ -316,16 +363,31 @@ impl Executor {
                 after = stored.revision;
                 let Some(record) = read_record::<D>(&stored, state.version() + 1)? else {
                     // The id names something else; of this kind there is nothing.
-                    return Ok((D::default(), None));
+                    return Ok((
+                        Fold {
+                            state: Arc::default(),
+                            first: Offset::NONE,
+                        },
+                        None,
+                    ));
                 };
                 state.apply_record(&record);
+                if first == Offset::NONE {
+                    first = stored.offset;
+                }
                 last = Some(record);
                 if state.version() == upto {
                     break;
                 }
             }
         }
-        Ok((state, last))
+        Ok((
+            Fold {
+                state: Arc::new(state),
+                first,
+            },
+            last,
+        ))
     }
 
     /// The answer that the first command of this id was given, from the state at its record.
@@ -335,11 +397,12 @@ impl Executor {
         version: u64,
         command: &D::Command,
     ) -> Result<Done<D>, Refused<D>> {
-        let (state, record) = self.fold::<D>(stream, version).await?;
+        let (Fold { state, .. }, record) = self.fold::<D>(stream, version).await?;
         match record {
-            Some(record) if record.given.command == *command => {
-                Ok(Done { state: Arc::new(state), effect: Effect::Recorded(record) })
-            }
+            Some(record) if record.given.command == *command => Ok(Done {
+                state,
+                effect: Effect::Recorded(record),
+            }),
             _ => Err(EngineError::new(
                 ResultCode::IdempotencyKeyReused,
                 format!("version {version} of the stream is another command with this commandId"),
@@ -351,10 +414,12 @@ impl Executor {
     /// Decides, answering questions until there are none.
     async fn decide<D: Streamed>(&self, state: &D, given: &Given<D::Command>) -> Result<Decision<D>, Refused<D>> {
         let mut answers = Answers::default();
-        if let Some((id, module)) = state.deployment() {
-            if let Some(deployment) = self.deployment_of_module(id, module).await? {
-                answers.deployments.insert(id.clone(), ModuleStanding::Online(deployment));
-            }
+        if let Some((id, module)) = state.deployment()
+            && let Some(deployment) = self.deployment_of_module(id, module).await?
+        {
+            answers
+                .deployments
+                .insert(id.clone(), ModuleStanding::Online(deployment));
         }
         for _ in 0..QUESTIONS_MAX {
             let question = match self.decide_once(state, given, &answers)? {
@@ -363,7 +428,7 @@ impl Executor {
             };
             self.answer(question, &mut answers).await?;
         }
-        Err(EngineError::new(ResultCode::Overloaded, "the command asks too many questions").into())
+        Err(too_many_questions().into())
     }
 
     fn decide_once<D: Streamed>(
@@ -372,8 +437,12 @@ impl Executor {
         given: &Given<D::Command>,
         answers: &Answers,
     ) -> Result<Decision<D>, Refused<D>> {
-        let check_condition =
-            |text: &str| self.calculator.compile(text).map(|_| ()).map_err(|error| error.to_string());
+        let check_condition = |text: &str| {
+            self.calculator
+                .compile(text)
+                .map(|_| ())
+                .map_err(|error| error.to_string())
+        };
         let context = Context {
             profile: self.profile,
             limits: &self.limits,
@@ -389,7 +458,11 @@ impl Executor {
             Ok(Ok(decision)) => Ok(decision),
             Ok(Err(mut rejection)) => {
                 let task = rejection.task.take();
-                Err(Refused { error: EngineError::rejected(rejection), task, state: None })
+                Err(Refused {
+                    error: EngineError::rejected(rejection),
+                    task,
+                    state: None,
+                })
             }
             Err(panic) => Err(EngineError::new(
                 ResultCode::SystemError,
@@ -439,7 +512,9 @@ impl Executor {
             self.catalogue.catch_up(&*self.store.events).await?;
             entry = self.catalogue.deployment(id)?;
         }
-        let Some(entry) = entry else { return Ok(ModuleStanding::Unknown) };
+        let Some(entry) = entry else {
+            return Ok(ModuleStanding::Unknown);
+        };
         let module = self.load::<FlowModule>(entry.flow_module_id.id().to_bytes()).await?;
         self.standing(&module, &entry.flow_module_id, id).await
     }
@@ -467,12 +542,17 @@ impl Executor {
             return Ok(Some(deployment));
         }
         let module = self.load::<FlowModule>(module_id.id().to_bytes()).await?;
-        let Some(deployed) = module.deployment(id) else { return Ok(None) };
+        let Some(deployed) = module.deployment(id) else {
+            return Ok(None);
+        };
         let definition = &deployed.definition;
         let text = definition.flow_model.as_deref().unwrap_or_default();
         // It was found good when it was deployed; limits that were tightened since do not undo that.
         let model = parse::parse(text, &beyond_doubt()).map_err(|fault| {
-            EngineError::new(ResultCode::SystemError, format!("deployment {id} can no longer be read: {fault}"))
+            EngineError::new(
+                ResultCode::SystemError,
+                format!("deployment {id} can no longer be read: {fault}"),
+            )
         })?;
         let deployment = Arc::new(Deployment::new(
             id.clone(),
@@ -506,14 +586,13 @@ impl Executor {
             };
             failures.push(format!("{}: {what}", hook.name()).into());
         }
-        HookAnswer { variables: merged.into_values().collect(), failures }
+        HookAnswer {
+            variables: merged.into_values().collect(),
+            failures,
+        }
     }
 
-    async fn append<D: Streamed>(
-        &self,
-        state: &D,
-        record: &Record<D::Command, D::Event>,
-    ) -> Result<Offset, Unstored> {
+    async fn append<D: Streamed>(&self, state: &D, record: &RecordOf<D>) -> Result<Offset, Unstored> {
         let envelope = &record.given.envelope;
         let bytes = D::encode(record).map_err(|error| Unstored::Failed(error.into()))?;
         let item = Append {
@@ -543,11 +622,14 @@ impl Executor {
                 error.about_mut().command_id = Some(envelope.command_id.clone());
                 Err(Unstored::Failed(error))
             }
-            None => Err(Unstored::Failed(EngineError::new(ResultCode::SystemError, "the store gave no answer"))),
+            None => Err(Unstored::Failed(EngineError::new(
+                ResultCode::SystemError,
+                "the store gave no answer",
+            ))),
         }
     }
 
-    fn noted(&self, outcome: Result<(), flowledger_projections::CatalogueError>) {
+    fn noted(&self, outcome: &Result<(), CatalogueError>) {
         // A catalogue that could not take a record in reads it from the log later: the gap shows.
         if outcome.is_err() || self.catalogue.wants_checkpoint() {
             (self.housekeeping)();
@@ -574,18 +656,12 @@ enum Unstored {
     Failed(EngineError),
 }
 
-/// Gives the command of a record that was not stored back, to be decided again.
-fn take_apart<C, E>(record: Record<C, E>, command: &mut Option<C>) -> Given<()> {
-    let Given { envelope, command: given } = record.given;
-    *command = Some(given);
-    Given { envelope, command: () }
+fn too_many_questions() -> EngineError {
+    EngineError::new(ResultCode::Overloaded, "the command asks too many questions")
 }
 
 /// Reads a stored record and checks that it is the one that belongs there; `None` when it is of another kind.
-fn read_record<D: Streamed>(
-    stored: &Stored,
-    version: u64,
-) -> Result<Option<Record<D::Command, D::Event>>, EngineError> {
+fn read_record<D: Streamed>(stored: &Stored, version: u64) -> Result<Option<RecordOf<D>>, EngineError> {
     let record = codec::decode(&stored.record)?;
     let envelope = record.envelope();
     if envelope.stream != *stored.stream.as_bytes() || envelope.version != version {
@@ -628,7 +704,12 @@ struct Doubt<'a> {
 
 impl InDoubt {
     fn enter(&self, stream: [u8; 16], version: u64) -> Doubt<'_> {
-        Doubt { all: self, stream, version, is_open: true }
+        Doubt {
+            all: self,
+            stream,
+            version,
+            is_open: true,
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<[u8; 16], u64>> {

@@ -53,9 +53,15 @@ impl Housekeeping {
         })?];
         for listener in listeners {
             let (executor, stopping) = (Arc::downgrade(executor), stopping.clone());
-            threads.push(spawn("flowledger-listener", move || listen(&executor, &stopping, &*listener))?);
+            threads.push(spawn("flowledger-listener", move || {
+                listen(&executor, &stopping, &*listener)
+            })?);
         }
-        Ok(Self { stopping, threads: Mutex::new(threads), bell: Mutex::new(Some(sender)) })
+        Ok(Self {
+            stopping,
+            threads: Mutex::new(threads),
+            bell: Mutex::new(Some(sender)),
+        })
     }
 
     /// Ends the threads and waits for them; a second call does nothing.
@@ -75,12 +81,15 @@ impl Housekeeping {
 }
 
 fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, EngineError> {
-    thread::Builder::new().name(name.to_owned()).spawn(work).map_err(|error| {
-        EngineError::new(
-            flowledger_engine_core::result_code::ResultCode::SystemError,
-            format!("the thread {name} cannot be started: {error}"),
-        )
-    })
+    thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(work)
+        .map_err(|error| {
+            EngineError::new(
+                flowledger_engine_core::result_code::ResultCode::SystemError,
+                format!("the thread {name} cannot be started: {error}"),
+            )
+        })
 }
 
 fn keep_catalogue(executor: &Weak<Executor>, stopping: &AtomicBool, bell: &Receiver<()>) {
@@ -126,8 +135,7 @@ fn tell(
         Some(after) => after,
         None => index.position(index_name).map_err(|_| ())?,
     };
-    let batch =
-        pollster::block_on(executor.store.events.read_partition(0, after, LISTEN_BATCH)).map_err(|_| ())?;
+    let batch = pollster::block_on(executor.store.events.read_partition(0, after, LISTEN_BATCH)).map_err(|_| ())?;
     let mut told = 0;
     let mut outcome = Ok(());
     for stored in batch {

@@ -25,7 +25,9 @@ pub(crate) struct Lane {
 
 impl Lanes {
     pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self { shards: std::array::from_fn(|_| Mutex::default()) })
+        Arc::new(Self {
+            shards: std::array::from_fn(|_| Mutex::default()),
+        })
     }
 
     /// Waits for its turn on a stream.
@@ -43,15 +45,25 @@ impl Lanes {
         };
         // A sender is only ever dropped after it was used, so a failed wait can but mean that the lane is free.
         match turn {
-            Some(turn) => turn.await.unwrap_or_else(|_| Lane { lanes: Some(self.clone()), key }),
-            None => Lane { lanes: Some(self.clone()), key },
+            Some(turn) => turn.await.unwrap_or_else(|_| Lane {
+                lanes: Some(self.clone()),
+                key,
+            }),
+            None => Lane {
+                lanes: Some(self.clone()),
+                key,
+            },
         }
     }
 
     fn shard(&self, key: &Key) -> MutexGuard<'_, Waiting> {
         let [first, ..] = key;
         let [shard, ..] = &self.shards;
-        self.shards.get(usize::from(*first) % SHARDS).unwrap_or(shard).lock().unwrap_or_else(PoisonError::into_inner)
+        self.shards
+            .get(usize::from(*first) % SHARDS)
+            .unwrap_or(shard)
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -69,7 +81,10 @@ impl Drop for Lane {
             };
             let Some(next) = next else { return };
             // The lane travels in the message: a receiver that goes away drops it, and with that gives it on.
-            match next.send(Self { lanes: Some(lanes.clone()), key: self.key }) {
+            match next.send(Self {
+                lanes: Some(lanes.clone()),
+                key: self.key,
+            }) {
                 Ok(()) => return,
                 Err(mut unwanted) => unwanted.lanes = None,
             }

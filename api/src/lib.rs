@@ -21,7 +21,7 @@ pub use builder::{CACHE_BYTES, EngineBuilder, HOOK_TIME_OUT};
 pub use engine::Engine;
 pub use error::{About, EngineError, ErrorEnvelope, FaultEntry};
 pub use flowledger_engine_core::context::HookCall;
-pub use flowledger_engine_core::event::{Actor, AnyRecord, DeployWarning};
+pub use flowledger_engine_core::event::{self, Actor, AnyRecord, DeployWarning};
 pub use flowledger_engine_core::expression;
 pub use flowledger_engine_core::id::{
     CommandId, FlowDeployId, FlowInstanceId, FlowModuleId, Id, IdGenerator, IdKind, InstanceDataId, NodeInstanceId,

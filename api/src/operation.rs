@@ -20,6 +20,7 @@ mod runtime;
 mod start_process;
 mod terminate_process;
 mod update_flow;
+mod validate_model;
 
 pub use commit_task::CommitTaskParam;
 pub use create_flow::{CreateFlowParam, CreateFlowResult};
@@ -37,9 +38,8 @@ pub use log::{LogFault, LogRecord, VerifyReport};
 pub use query::InstanceQuery;
 pub use request::CommandOptions;
 pub use rollback_task::RollbackTaskParam;
-pub use runtime::{
-    CommitTaskResult, NodeExecuteResult, RollbackTaskResult, RuntimeResult, StartProcessResult,
-};
+pub use runtime::{CommitTaskResult, NodeExecuteResult, RollbackTaskResult, RuntimeResult, StartProcessResult};
 pub use start_process::StartProcessParam;
 pub use terminate_process::{TerminateProcessParam, TerminateResult};
 pub use update_flow::{UpdateFlowParam, UpdateFlowResult};
+pub use validate_model::{ModelValidation, validate_model};

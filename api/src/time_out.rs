@@ -22,8 +22,7 @@ pub(crate) enum Missed {
 
 /// Runs a call of the host for at most so long.
 pub(crate) async fn within<'a, T>(limit: Duration, call: impl FnOnce() -> BoxFuture<'a, T>) -> Result<T, Missed> {
-    let mut call =
-        catch_unwind(AssertUnwindSafe(call)).map_err(|panic| Missed::Panicked(panic_text(&*panic)))?;
+    let mut call = catch_unwind(AssertUnwindSafe(call)).map_err(|panic| Missed::Panicked(panic_text(&*panic)))?;
     let mut delay = pin!(Delay::new(limit));
     poll_fn(|context| {
         match catch_unwind(AssertUnwindSafe(|| call.as_mut().poll(context))) {

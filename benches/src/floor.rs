@@ -24,6 +24,8 @@ pub struct Commits {
     pub records: AtomicU64,
     /// Syncs.
     pub batches: AtomicU64,
+    /// Bytes of the records.
+    pub bytes: AtomicU64,
 }
 
 impl Floor {
@@ -81,6 +83,9 @@ fn write(
         if !delay.is_zero() {
             thread::sleep(delay);
         }
+        commits
+            .bytes
+            .fetch_add((buffer.len() - answers.len() * 8) as u64, Ordering::Relaxed);
         buffer.clear();
         commits.records.fetch_add(answers.len() as u64, Ordering::Relaxed);
         commits.batches.fetch_add(1, Ordering::Relaxed);

@@ -15,8 +15,29 @@ pub trait Target: Send + Sync + 'static {
     /// Gives the `number`th command of a client; resolves when it is durable.
     fn command(&self, client: u64, number: u64) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
 
-    /// Commands and syncs so far.
-    fn commits(&self) -> (u64, u64);
+    /// What has been committed so far.
+    fn commits(&self) -> Commits;
+}
+
+/// Commands, syncs and bytes of records.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Commits {
+    /// Commands that are durable.
+    pub commands: u64,
+    /// Syncs they took.
+    pub syncs: u64,
+    /// Bytes of their records.
+    pub bytes: u64,
+}
+
+impl From<flowledger_event_store::Counters> for Commits {
+    fn from(counters: flowledger_event_store::Counters) -> Self {
+        Self {
+            commands: counters.records,
+            syncs: counters.batches,
+            bytes: counters.bytes,
+        }
+    }
 }
 
 /// What one run of clients saw.
@@ -36,6 +57,8 @@ pub struct Figures {
     pub disk_bytes_per_command: f64,
     /// What group commit gains.
     pub commands_per_sync: f64,
+    /// Bytes of a record.
+    pub record_bytes: f64,
 }
 
 /// Runs `clients` for some time against a target whose files are in `directory`.
@@ -43,7 +66,7 @@ pub struct Figures {
 pub fn run(target: &Arc<dyn Target>, directory: &Path, clients: u64, time: Duration) -> Figures {
     let runtime = tokio::runtime::Builder::new_multi_thread().build().expect("a runtime");
     let ends = Arc::new(AtomicBool::new(false));
-    let (cpu, disk, (commands, syncs)) = (cpu_time(), disk_bytes(directory), target.commits());
+    let (cpu, disk, before) = (cpu_time(), disk_bytes(directory), target.commits());
     let begun = Instant::now();
     let clients: Vec<_> = (0..clients)
         .map(|client| {
@@ -71,7 +94,8 @@ pub fn run(target: &Arc<dyn Target>, directory: &Path, clients: u64, time: Durat
     let elapsed = begun.elapsed();
     let count = took.len().max(1) as f64;
     let cpu = cpu_time().saturating_sub(cpu).as_secs_f64();
-    let (commands, syncs) = (target.commits().0 - commands, target.commits().1 - syncs);
+    let after = target.commits();
+    let (commands, syncs) = (after.commands - before.commands, after.syncs - before.syncs);
     took.sort_unstable();
     let at = |per_mille: usize| took.get((took.len() * per_mille / 1000).min(took.len().saturating_sub(1)));
     let us = |per_mille| at(per_mille).map_or(0.0, |took| took.as_secs_f64() * 1e6);
@@ -83,6 +107,7 @@ pub fn run(target: &Arc<dyn Target>, directory: &Path, clients: u64, time: Durat
         cpu_us_per_command: cpu * 1e6 / count,
         disk_bytes_per_command: (disk_bytes(directory).saturating_sub(disk)) as f64 / count,
         commands_per_sync: commands as f64 / (syncs.max(1)) as f64,
+        record_bytes: (after.bytes - before.bytes) as f64 / commands.max(1) as f64,
     }
 }
 
@@ -101,5 +126,6 @@ pub fn median(runs: &[Figures]) -> Option<Figures> {
         cpu_us_per_command: of(|run| run.cpu_us_per_command)?,
         disk_bytes_per_command: of(|run| run.disk_bytes_per_command)?,
         commands_per_sync: of(|run| run.commands_per_sync)?,
+        record_bytes: of(|run| run.record_bytes)?,
     })
 }

@@ -63,7 +63,9 @@ mod stream_bytes {
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<[u8; 16], D::Error> {
         // Uuid reads both forms: bytes, and hexadecimal text without hyphens.
-        uuid::Uuid::deserialize(deserializer).map(uuid::Uuid::into_bytes).map_err(D::Error::custom)
+        uuid::Uuid::deserialize(deserializer)
+            .map(uuid::Uuid::into_bytes)
+            .map_err(D::Error::custom)
     }
 }
 
@@ -85,15 +87,27 @@ struct StoredEnvelope {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 enum BodyRef<'a> {
-    Module { command: &'a ModuleCommand, events: &'a [ModuleEvent] },
-    Instance { command: &'a InstanceCommand, events: &'a [InstanceEvent] },
+    Module {
+        command: &'a ModuleCommand,
+        events: &'a [ModuleEvent],
+    },
+    Instance {
+        command: &'a InstanceCommand,
+        events: &'a [InstanceEvent],
+    },
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 enum Body {
-    Module { command: ModuleCommand, events: Vec<ModuleEvent> },
-    Instance { command: InstanceCommand, events: Vec<InstanceEvent> },
+    Module {
+        command: ModuleCommand,
+        events: Vec<ModuleEvent>,
+    },
+    Instance {
+        command: InstanceCommand,
+        events: Vec<InstanceEvent>,
+    },
 }
 
 #[derive(Serialize)]
@@ -137,14 +151,20 @@ fn stored<'a>(envelope: &Envelope, body: BodyRef<'a>) -> StoredRef<'a> {
 fn module_form(record: &ModuleRecord) -> StoredRef<'_> {
     stored(
         &record.given.envelope,
-        BodyRef::Module { command: &record.given.command, events: &record.events },
+        BodyRef::Module {
+            command: &record.given.command,
+            events: &record.events,
+        },
     )
 }
 
 fn instance_form(record: &InstanceRecord) -> StoredRef<'_> {
     stored(
         &record.given.envelope,
-        BodyRef::Instance { command: &record.given.command, events: &record.events },
+        BodyRef::Instance {
+            command: &record.given.command,
+            events: &record.events,
+        },
     )
 }
 
@@ -182,22 +202,45 @@ pub fn to_json(record: &AnyRecord) -> Result<String, serde_json::Error> {
 pub fn decode(bytes: &[u8]) -> Result<AnyRecord, CodecError> {
     let Stored { envelope, body } = match rmp_serde::from_slice::<Stored>(bytes) {
         Ok(stored) if stored.envelope.schema <= SCHEMA => stored,
-        Ok(stored) => return Err(CodecError::NewerSchema { found: stored.envelope.schema }),
+        Ok(stored) => {
+            return Err(CodecError::NewerSchema {
+                found: stored.envelope.schema,
+            });
+        }
         Err(error) => {
             return Err(match rmp_serde::from_slice::<SchemaOnly>(bytes) {
-                Ok(found) if found.envelope.schema > SCHEMA => {
-                    CodecError::NewerSchema { found: found.envelope.schema }
-                }
+                Ok(found) if found.envelope.schema > SCHEMA => CodecError::NewerSchema {
+                    found: found.envelope.schema,
+                },
                 _ => CodecError::Unreadable(error),
             });
         }
     };
-    let StoredEnvelope { schema: _, stream, version, command_id, at, actor, reason } = envelope;
-    let envelope = Envelope { stream, version, command_id, recorded_at: at, actor, reason };
+    let StoredEnvelope {
+        schema: _,
+        stream,
+        version,
+        command_id,
+        at,
+        actor,
+        reason,
+    } = envelope;
+    let envelope = Envelope {
+        stream,
+        version,
+        command_id,
+        recorded_at: at,
+        actor,
+        reason,
+    };
     Ok(match body {
-        Body::Module { command, events } => AnyRecord::Module(Record { given: Given { envelope, command }, events }),
-        Body::Instance { command, events } => {
-            AnyRecord::Instance(Record { given: Given { envelope, command }, events })
-        }
+        Body::Module { command, events } => AnyRecord::Module(Record {
+            given: Given { envelope, command },
+            events,
+        }),
+        Body::Instance { command, events } => AnyRecord::Instance(Record {
+            given: Given { envelope, command },
+            events,
+        }),
     })
 }

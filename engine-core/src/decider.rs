@@ -64,7 +64,11 @@ impl<'g, D: Decider> Recorder<'g, D> {
     pub fn new(state: &D, given: &'g Given<D::Command>) -> Self {
         let mut state = state.clone();
         state.begin(given);
-        Self { state, given, events: Vec::new() }
+        Self {
+            state,
+            given,
+            events: Vec::new(),
+        }
     }
 
     /// The state with all events so far.
@@ -90,6 +94,9 @@ impl<'g, D: Decider> Recorder<'g, D> {
 
     /// What was recorded.
     pub fn finish(self) -> Decision<D> {
-        Decision::Record { events: self.events, state: self.state }
+        Decision::Record {
+            events: self.events,
+            state: self.state,
+        }
     }
 }

@@ -41,7 +41,16 @@ impl Deployment {
     ) -> Self {
         let conditions = model.elements().iter().map(|_| OnceLock::new()).collect();
         let (tenant, caller) = owner;
-        Self { flow_deploy_id, flow_module_id, tenant, caller, model, weight, calculator, conditions }
+        Self {
+            flow_deploy_id,
+            flow_module_id,
+            tenant,
+            caller,
+            model,
+            weight,
+            calculator,
+            conditions,
+        }
     }
 
     /// The condition of a sequence flow; `None` when it carries none.
@@ -61,6 +70,8 @@ impl Deployment {
 
 impl fmt::Debug for Deployment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Deployment").field("flow_deploy_id", &self.flow_deploy_id).finish_non_exhaustive()
+        f.debug_struct("Deployment")
+            .field("flow_deploy_id", &self.flow_deploy_id)
+            .finish_non_exhaustive()
     }
 }

@@ -154,7 +154,12 @@ impl CompiledExpression {
         let variables = print::variable_names(&names);
         let rhai = print::print(&expr, &variables);
         let program = evaluate::Program::compile(&rhai, variables)?;
-        Ok(Self(Arc::new(Compiled { text: text.into(), names, rhai, program })))
+        Ok(Self(Arc::new(Compiled {
+            text: text.into(),
+            names,
+            rhai,
+            program,
+        })))
     }
 
     /// The answer for these variables.
@@ -166,7 +171,9 @@ impl CompiledExpression {
     pub fn evaluate(&self, variables: &dyn Variables) -> Result<bool, ExpressionError> {
         match self.value(variables)? {
             item::Item::Bool(answer) => Ok(answer),
-            other => Err(ExpressionError::NotBoolean { kind: other.kind().to_owned() }),
+            other => Err(ExpressionError::NotBoolean {
+                kind: other.kind().to_owned(),
+            }),
         }
     }
 

@@ -202,7 +202,10 @@ impl IdGenerator for NameBasedIds {
             IdKind::NodeInstance => b'n',
             IdKind::InstanceData => b'v',
         };
-        Id::Uuid(Uuid::new_v5(&Uuid::from_bytes(command_id.id().to_bytes()), &[kind, a, b, c, d]))
+        Id::Uuid(Uuid::new_v5(
+            &Uuid::from_bytes(command_id.id().to_bytes()),
+            &[kind, a, b, c, d],
+        ))
     }
 }
 
@@ -212,7 +215,13 @@ mod tests {
 
     #[test]
     fn id_keeps_the_text_it_was_made_of() {
-        for text in ["1111abd9-2222-11eb-9c82-c66c762e3333", "1111ABD9-2222-11EB-9C82-C66C762E3333", "order 7", "", "1111abd9222211eb9c82c66c762e3333"] {
+        for text in [
+            "1111abd9-2222-11eb-9c82-c66c762e3333",
+            "1111ABD9-2222-11EB-9C82-C66C762E3333",
+            "order 7",
+            "",
+            "1111abd9222211eb9c82c66c762e3333",
+        ] {
             let id = Id::new(text);
             assert_eq!(id.to_string(), text);
             let stored = rmp_serde::to_vec_named(&id).unwrap();

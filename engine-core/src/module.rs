@@ -88,16 +88,27 @@ impl FlowModule {
     /// Bytes the module takes in memory, roughly.
     pub fn weight(&self) -> usize {
         let text = |definition: &Definition| definition.flow_model.as_ref().map_or(0, |model| model.len());
-        512 + text(&self.definition) + self.deployments.iter().map(|d| 256 + text(&d.definition)).sum::<usize>()
+        512 + text(&self.definition)
+            + self
+                .deployments
+                .iter()
+                .map(|d| 256 + text(&d.definition))
+                .sum::<usize>()
     }
 
     fn require(&self, code: ResultCode, context: &Context<'_>, given: &Given<ModuleCommand>) -> Result<(), Rejection> {
         if self.flow_module_id.is_none() {
-            return Err(Rejection::new(code, "no flow module has this flowModuleId; create it with createFlow"));
+            return Err(Rejection::new(
+                code,
+                "no flow module has this flowModuleId; create it with createFlow",
+            ));
         }
         let tenant = &given.envelope.actor.tenant;
         if context.strict_tenancy && *tenant != self.definition.tenant {
-            return Err(Rejection::new(ResultCode::TenantDenied, "the module belongs to another tenant"));
+            return Err(Rejection::new(
+                ResultCode::TenantDenied,
+                "the module belongs to another tenant",
+            ));
         }
         Ok(())
     }
@@ -125,7 +136,10 @@ impl FlowModule {
         if !missing.is_empty() {
             return Ok(Decision::Ask(Question::Drafts(missing)));
         }
-        let drafts = KnownDrafts { own: (module_id, &model), context };
+        let drafts = KnownDrafts {
+            own: (module_id, &model),
+            context,
+        };
         let validation = validate::validate(
             &model,
             &ValidationContext {
@@ -150,7 +164,10 @@ impl FlowModule {
             .collect();
         let id = context.id(&given.envelope.command_id, IdKind::FlowDeployment, 0);
         let mut recorder = Recorder::new(self, given);
-        recorder.record(ModuleEvent::FlowDeployed { flow_deploy_id: id.into(), warnings });
+        recorder.record(ModuleEvent::FlowDeployed {
+            flow_deploy_id: id.into(),
+            warnings,
+        });
         Ok(recorder.finish())
     }
 }
@@ -183,10 +200,15 @@ impl Drafts for KnownDrafts<'_> {
 }
 
 fn refused(faults: Vec<ModelFault>) -> Rejection {
-    let (code, detail) = faults
-        .first()
-        .map_or((ResultCode::ModelEmpty, String::new()), |fault| (fault.code, fault.to_string()));
-    Rejection { code, detail, task: None, faults }
+    let (code, detail) = faults.first().map_or((ResultCode::ModelEmpty, String::new()), |fault| {
+        (fault.code, fault.to_string())
+    });
+    Rejection {
+        code,
+        detail,
+        task: None,
+        faults,
+    }
 }
 
 impl Decider for FlowModule {
@@ -203,7 +225,9 @@ impl Decider for FlowModule {
                     ));
                 }
                 let id = context.id(&given.envelope.command_id, IdKind::FlowModule, 0);
-                ModuleEvent::FlowCreated { flow_module_id: id.into() }
+                ModuleEvent::FlowCreated {
+                    flow_module_id: id.into(),
+                }
             }
             ModuleCommand::UpdateFlow { flow_model, .. } => {
                 self.require(ResultCode::DefinitionUpdateFailed, context, given)?;
@@ -257,7 +281,10 @@ impl Decider for FlowModule {
                 self.status = DefinitionStatus::Editing;
                 self.change_definition(given);
             }
-            ModuleEvent::FlowDeployed { flow_deploy_id, warnings } => self.deployments.push(DeployedFlow {
+            ModuleEvent::FlowDeployed {
+                flow_deploy_id,
+                warnings,
+            } => self.deployments.push(DeployedFlow {
                 flow_deploy_id: flow_deploy_id.clone(),
                 version: envelope.version,
                 definition: self.definition.clone(),

@@ -22,7 +22,12 @@ pub struct Rejection {
 impl Rejection {
     /// A refusal that concerns no task.
     pub fn new(code: ResultCode, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into(), task: None, faults: Vec::new() }
+        Self {
+            code,
+            detail: detail.into(),
+            task: None,
+            faults: Vec::new(),
+        }
     }
 
     /// The same refusal, about this task.
@@ -35,7 +40,11 @@ impl Rejection {
 impl fmt::Display for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.code.entry().text)?;
-        if self.detail.is_empty() { Ok(()) } else { write!(f, "({})", self.detail) }
+        if self.detail.is_empty() {
+            Ok(())
+        } else {
+            write!(f, "({})", self.detail)
+        }
     }
 }
 

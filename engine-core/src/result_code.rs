@@ -353,13 +353,19 @@ mod tests {
     fn every_code_stands_in_its_band_and_maps_to_the_reference() {
         for code in ResultCode::ALL {
             let entry = code.entry();
-            assert!(matches!(entry.number, 1000..=1999 | 2001..=2003 | 3001..=3217 | 4001..=4021 | 5000..=5001 | 7000..=7899), "{code}");
+            assert!(
+                matches!(entry.number, 1000..=1999 | 2001..=2003 | 3001..=3217 | 4001..=4021 | 5000..=5001 | 7000..=7899),
+                "{code}"
+            );
             for context in [CodeContext::Commit, CodeContext::Rollback, CodeContext::Other] {
                 let turbo = code.nearest_turbo(context);
                 assert!(turbo < 7000 && ResultCode::from_number(turbo).is_some(), "{code}");
                 assert!(entry.number >= 7000 || turbo == entry.number, "{code}");
             }
-            assert!(!entry.text_zh.is_empty() && entry.cause.ends_with('.') && entry.hint.ends_with('.'), "{code}");
+            assert!(
+                !entry.text_zh.is_empty() && entry.cause.ends_with('.') && entry.hint.ends_with('.'),
+                "{code}"
+            );
         }
     }
 }

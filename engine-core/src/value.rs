@@ -56,7 +56,9 @@ impl Value {
         if digits > MAX_DIGITS || exponent.is_none_or(|e| e.abs() > MAX_EXPONENT) {
             return Some(Self::Number(text.into()));
         }
-        BigDecimal::from_str(text).ok().map(|decimal| Self::Decimal(Arc::new(decimal)))
+        BigDecimal::from_str(text)
+            .ok()
+            .map(|decimal| Self::Decimal(Arc::new(decimal)))
     }
 
     /// The plain name of the value's kind, for messages.
@@ -77,12 +79,16 @@ impl Value {
         match self {
             Self::Null | Self::Bool(_) => 1,
             Self::Int(_) => 8,
-            Self::Decimal(decimal) => usize::try_from(decimal.digits()).unwrap_or(usize::MAX).saturating_add(8),
+            Self::Decimal(decimal) => usize::try_from(decimal.digits())
+                .unwrap_or(usize::MAX)
+                .saturating_add(8),
             Self::Number(text) | Self::Text(text) => text.len().saturating_add(4),
-            Self::List(items) => items.iter().fold(4, |sum: usize, item| sum.saturating_add(item.weight())),
-            Self::Map(entries) => entries
+            Self::List(items) => items
                 .iter()
-                .fold(4, |sum: usize, (key, value)| sum.saturating_add(key.len()).saturating_add(value.weight())),
+                .fold(4, |sum: usize, item| sum.saturating_add(item.weight())),
+            Self::Map(entries) => entries.iter().fold(4, |sum: usize, (key, value)| {
+                sum.saturating_add(key.len()).saturating_add(value.weight())
+            }),
         }
     }
 
@@ -108,7 +114,9 @@ impl Value {
     fn from_raw(raw: &RawValue, depth: usize) -> Result<Self, serde_json::Error> {
         let text = raw.get();
         if depth > MAX_DEPTH {
-            return Err(de::Error::custom(format_args!("value nests deeper than {MAX_DEPTH} levels")));
+            return Err(de::Error::custom(format_args!(
+                "value nests deeper than {MAX_DEPTH} levels"
+            )));
         }
         match text.bytes().next() {
             Some(b'{') => {
@@ -121,7 +129,8 @@ impl Value {
             }
             Some(b'[') => {
                 let items: Vec<&RawValue> = serde_json::from_str(text)?;
-                let items: Result<Vec<Self>, _> = items.into_iter().map(|item| Self::from_raw(item, depth + 1)).collect();
+                let items: Result<Vec<Self>, _> =
+                    items.into_iter().map(|item| Self::from_raw(item, depth + 1)).collect();
                 items.map(|items| Self::List(Arc::new(items)))
             }
             Some(b'"') => serde_json::from_str::<String>(text).map(|text| Self::Text(text.into())),
@@ -136,12 +145,16 @@ impl Value {
 fn is_json_number(text: &str) -> bool {
     let digits = text.strip_prefix('-').unwrap_or(text);
     digits.bytes().next().is_some_and(|byte| byte.is_ascii_digit())
-        && text.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'-' | b'+' | b'.' | b'e' | b'E'))
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_digit() || matches!(byte, b'-' | b'+' | b'.' | b'e' | b'E'))
 }
 
 /// Digits of the mantissa, and the exponent where it fits an integer.
 fn measure(text: &str) -> (usize, Option<i64>) {
-    let (mantissa, exponent) = text.split_once(['e', 'E']).map_or((text, Some(0)), |(m, e)| (m, e.parse().ok()));
+    let (mantissa, exponent) = text
+        .split_once(['e', 'E'])
+        .map_or((text, Some(0)), |(m, e)| (m, e.parse().ok()));
     (mantissa.bytes().filter(u8::is_ascii_digit).count(), exponent)
 }
 
@@ -216,9 +229,12 @@ impl From<serde_json::Value> for Value {
             }
             serde_json::Value::String(text) => Self::Text(text.into()),
             serde_json::Value::Array(items) => Self::List(Arc::new(items.into_iter().map(Self::from).collect())),
-            serde_json::Value::Object(entries) => {
-                Self::Map(Arc::new(entries.into_iter().map(|(key, value)| (key.into(), Self::from(value))).collect()))
-            }
+            serde_json::Value::Object(entries) => Self::Map(Arc::new(
+                entries
+                    .into_iter()
+                    .map(|(key, value)| (key.into(), Self::from(value)))
+                    .collect(),
+            )),
         }
     }
 }
@@ -320,7 +336,15 @@ mod tests {
 
     #[test]
     fn json_numbers_keep_every_digit() {
-        for text in ["0", "-7", "9007199254740993", "1.50", "0.1", "123456789012345678901234567890", "-0.000000000000000000001"] {
+        for text in [
+            "0",
+            "-7",
+            "9007199254740993",
+            "1.50",
+            "0.1",
+            "123456789012345678901234567890",
+            "-0.000000000000000000001",
+        ] {
             let value = Value::from_json(text).unwrap();
             assert_eq!(serde_json::to_string(&value).unwrap(), text);
         }
@@ -332,7 +356,10 @@ mod tests {
         let value = Value::from_json(&text).unwrap();
         assert_eq!(value, Value::Number(text.as_str().into()));
         assert_eq!(serde_json::to_string(&value).unwrap(), text);
-        assert!(matches!(Value::from_json("1e99999999999999999999").unwrap(), Value::Number(_)));
+        assert!(matches!(
+            Value::from_json("1e99999999999999999999").unwrap(),
+            Value::Number(_)
+        ));
     }
 
     #[test]

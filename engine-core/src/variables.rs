@@ -27,13 +27,20 @@ pub struct InstanceData {
 impl InstanceData {
     /// A variable without a type.
     pub fn new(key: &str, value: impl Into<Value>) -> Self {
-        Self { key: key.into(), data_type: None, value: value.into() }
+        Self {
+            key: key.into(),
+            data_type: None,
+            value: value.into(),
+        }
     }
 
     /// Bytes the variable takes, roughly.
     pub fn weight(&self) -> usize {
         let data_type = self.data_type.as_ref().map_or(0, |text| text.len());
-        self.key.len().saturating_add(data_type).saturating_add(self.value.weight())
+        self.key
+            .len()
+            .saturating_add(data_type)
+            .saturating_add(self.value.weight())
     }
 }
 
@@ -55,7 +62,13 @@ impl Variables {
     pub fn merged(&self, changes: &[InstanceData]) -> Self {
         let mut map = self.0.clone();
         for InstanceData { key, data_type, value } in changes {
-            map.insert_mut(key.clone(), Variable { data_type: data_type.clone(), value: value.clone() });
+            map.insert_mut(
+                key.clone(),
+                Variable {
+                    data_type: data_type.clone(),
+                    value: value.clone(),
+                },
+            );
         }
         Self(map)
     }
@@ -93,7 +106,9 @@ impl Variables {
 
     /// As a map from key to value.
     pub fn to_map(&self) -> BTreeMap<Arc<str>, Value> {
-        self.iter().map(|(key, variable)| (key.clone(), variable.value.clone())).collect()
+        self.iter()
+            .map(|(key, variable)| (key.clone(), variable.value.clone()))
+            .collect()
     }
 }
 
@@ -111,7 +126,10 @@ impl Snapshot {
     pub fn merged(&self, id: Option<&InstanceDataId>, changes: &[InstanceData]) -> Self {
         match id {
             None => self.clone(),
-            Some(id) => Self { id: Some(id.clone()), variables: self.variables.merged(changes) },
+            Some(id) => Self {
+                id: Some(id.clone()),
+                variables: self.variables.merged(changes),
+            },
         }
     }
 }

@@ -5,15 +5,17 @@
 
 mod change;
 mod entry;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use flowledger_engine_core::codec::{self, CodecError};
 use flowledger_engine_core::event::{AnyRecord, InstanceRecord, ModuleRecord};
-use flowledger_engine_core::id::{FlowDeployId, FlowInstanceId, FlowModuleId, Id};
+use flowledger_engine_core::id::{FlowDeployId, FlowModuleId, Id};
 use flowledger_engine_core::time::Timestamp;
-use flowledger_event_store::{EventStore, IndexStore, Offset, StoreError};
+use flowledger_event_store::{EventStore, IndexStore, Offset, Revision, StoreError, Stored};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -29,8 +31,12 @@ const PREFIX: u8 = b'c';
 const DELTA_ENTRIES: usize = 16_384;
 /// Records after which the position should be written out even if little has changed.
 const POSITION_LAG: u64 = 65_536;
+/// Records told ahead of a missing one at which the log should be asked for it.
+const EARLY_RECORDS: usize = 4_096;
 /// Records read from the log at a time.
 const READ_BATCH: usize = 1_000;
+/// Keys written to the index at a time.
+const WRITE_STEP: usize = 256;
 /// Entries looked at for one page of a list.
 const PAGE_SCAN: usize = 10_000;
 /// Most entries of one page.
@@ -83,6 +89,8 @@ pub struct Page<T> {
 
 /// Changed keys; `None` removes one.
 type Delta = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
+/// Keys with their values.
+type Entries = Vec<(Vec<u8>, Vec<u8>)>;
 
 /// The catalogue of one store.
 pub struct Catalogue {
@@ -113,8 +121,15 @@ impl Catalogue {
         if position == 0 {
             index.clear(NAME, &[PREFIX])?;
         }
-        let state = State { applied: position, written: position, ..State::default() };
-        Ok(Self { index, state: Mutex::new(state) })
+        let state = State {
+            applied: position,
+            written: position,
+            ..State::default()
+        };
+        Ok(Self {
+            index,
+            state: Mutex::new(state),
+        })
     }
 
     /// Forgets everything and builds it again from the log.
@@ -136,7 +151,11 @@ impl Catalogue {
     /// A log that cannot be read.
     pub async fn catch_up(&self, log: &dyn EventStore) -> Result<(), CatalogueError> {
         loop {
-            let after = self.lock().applied;
+            let after = {
+                let mut state = self.lock();
+                self.settle(&mut state)?;
+                state.applied
+            };
             if after >= log.head(0).get() {
                 return Ok(());
             }
@@ -145,11 +164,22 @@ impl Catalogue {
                 return Ok(());
             }
             for stored in batch {
-                let record = codec::decode(&stored.record)
-                    .map_err(|source| CatalogueError::Record { offset: stored.offset, source })?;
+                let record = codec::decode(&stored.record).map_err(|source| CatalogueError::Record {
+                    offset: stored.offset,
+                    source,
+                })?;
                 let changes = match &record {
                     AnyRecord::Module(record) => Change::of_module(record),
-                    AnyRecord::Instance(record) => Change::of_instance(record),
+                    AnyRecord::Instance(record) => {
+                        let mut changes = Change::of_instance(record, stored.offset);
+                        for change in &mut changes {
+                            // Looked up only for the few records that change a status.
+                            if let Change::InstanceStatus { first, .. } = change {
+                                *first = first_of(log, &stored).await?;
+                            }
+                        }
+                        changes
+                    }
                 };
                 self.take_in(stored.offset, changes)?;
             }
@@ -167,19 +197,20 @@ impl Catalogue {
         self.take_in(offset, Change::of_module(record))
     }
 
-    /// Notes an instance's record that became durable at `offset`.
+    /// Notes an instance's record that became durable at `offset`; the instance's first record stands at `first`.
     ///
     /// # Errors
     /// An index that cannot be read.
-    pub fn note_instance(&self, offset: Offset, record: &InstanceRecord) -> Result<(), CatalogueError> {
-        self.take_in(offset, Change::of_instance(record))
+    pub fn note_instance(&self, offset: Offset, first: Offset, record: &InstanceRecord) -> Result<(), CatalogueError> {
+        self.take_in(offset, Change::of_instance(record, first))
     }
 
-    /// Whether enough has gathered for a [`Catalogue::checkpoint`].
+    /// Whether enough has gathered for a [`Catalogue::catch_up`] and a [`Catalogue::checkpoint`].
     pub fn wants_checkpoint(&self) -> bool {
         let state = self.lock();
-        state.writing.is_empty()
-            && (state.delta.len() >= DELTA_ENTRIES || state.applied.saturating_sub(state.written) >= POSITION_LAG)
+        let is_large =
+            state.delta.len() >= DELTA_ENTRIES || state.applied.saturating_sub(state.written) >= POSITION_LAG;
+        (is_large && state.writing.is_empty()) || state.early.len() >= EARLY_RECORDS
     }
 
     /// Writes the delta to the index. Look-ups and notes go on meanwhile.
@@ -187,21 +218,24 @@ impl Catalogue {
     /// # Errors
     /// An index that cannot be written; nothing is lost, the delta stays.
     pub fn checkpoint(&self) -> Result<(), CatalogueError> {
-        let (delta, position) = {
+        let (delta, written, position) = {
             let mut state = self.lock();
+            self.settle(&mut state)?;
             if !state.writing.is_empty() || state.applied == state.written {
                 return Ok(());
             }
             state.writing = Arc::new(std::mem::take(&mut state.delta));
-            (state.writing.clone(), state.applied)
+            (state.writing.clone(), state.written, state.applied)
         };
-        let changes = delta.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
-        let outcome = self.index.apply(changes, NAME, Offset::new(position));
+        let outcome = self.write_out(&delta, written, position);
         let mut state = self.lock();
         let writing = std::mem::take(&mut state.writing);
         match outcome {
             Ok(()) => {
-                state.written = position;
+                // Unless it started again from the index meanwhile.
+                if state.written == written {
+                    state.written = position;
+                }
                 Ok(())
             }
             Err(error) => {
@@ -213,12 +247,56 @@ impl Catalogue {
         }
     }
 
+    /// Writes a delta in small steps, so that commits get through in between. The position moves with the last step;
+    /// after a crash before it, the records from the old position are taken in again, and entries that have them already
+    /// pass them over.
+    fn write_out(&self, delta: &Delta, written: u64, position: u64) -> Result<(), StoreError> {
+        let marker = key::numbered(&[PREFIX, b'w'], position);
+        let mut changes = delta.iter().map(|(key, value)| (key.clone(), value.clone()));
+        for number in 0u64.. {
+            let mut step: Vec<_> = changes.by_ref().take(WRITE_STEP).collect();
+            let is_last = step.len() < WRITE_STEP;
+            // A store that reopened in between may have lost the earlier steps; then the marker is not what it was.
+            let reached = self.index.get(&marker)?;
+            if number > 0 && reached.as_deref() != Some(&number.to_be_bytes()) {
+                let why = "the store was reopened while the catalogue was written out".to_owned();
+                return Err(StoreError::Unavailable { why });
+            }
+            step.push((marker.clone(), (!is_last).then(|| (number + 1).to_be_bytes().to_vec())));
+            self.index
+                .apply(step, NAME, Offset::new(if is_last { position } else { written }))?;
+            if is_last {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Starts again from the index where the store, reopened after an error, has it behind what was written.
+    fn settle(&self, state: &mut State) -> Result<(), StoreError> {
+        if state.written == 0 {
+            return Ok(());
+        }
+        let position = self.index.position(NAME)?.get();
+        if position < state.written {
+            if position == 0 {
+                self.index.clear(NAME, &[PREFIX])?;
+            }
+            *state = State {
+                applied: position,
+                written: position,
+                ..State::default()
+            };
+        }
+        Ok(())
+    }
+
     /// The deployment with this id.
     ///
     /// # Errors
     /// An index that cannot be read.
     pub fn deployment(&self, id: &FlowDeployId) -> Result<Option<DeploymentEntry>, CatalogueError> {
-        self.entry(&self.lock(), &key::deployment(id))
+        self.look_up(&key::deployment(id))
     }
 
     /// The module with this id.
@@ -226,15 +304,7 @@ impl Catalogue {
     /// # Errors
     /// An index that cannot be read.
     pub fn module(&self, id: &FlowModuleId) -> Result<Option<ModuleEntry>, CatalogueError> {
-        self.entry(&self.lock(), &key::module(id))
-    }
-
-    /// The instance with this id.
-    ///
-    /// # Errors
-    /// An index that cannot be read.
-    pub fn instance(&self, id: &FlowInstanceId) -> Result<Option<InstanceEntry>, CatalogueError> {
-        self.entry(&self.lock(), &key::instance(&id.id().to_bytes()))
+        self.look_up(&key::module(id))
     }
 
     /// A page of modules, newest first, beginning before `before`.
@@ -243,7 +313,13 @@ impl Catalogue {
     /// An index that cannot be read.
     pub fn modules(&self, before: Option<u64>, limit: usize) -> Result<Page<ModuleEntry>, CatalogueError> {
         let (from, to) = key::span(&[PREFIX, b'l'], before);
-        self.page(&from, &to, limit, |bytes| key::module_bytes(bytes), |entry: &ModuleEntry| (entry.ordinal, true))
+        self.page(
+            &from,
+            &to,
+            limit,
+            |_, id| key::module_bytes(id),
+            |entry: &ModuleEntry| (entry.ordinal, true),
+        )
     }
 
     /// A page of instances, newest first, beginning before `before`.
@@ -257,15 +333,19 @@ impl Catalogue {
         limit: usize,
     ) -> Result<Page<InstanceEntry>, CatalogueError> {
         // The narrowest order that the filter allows; a status of the past is in none of them.
-        let list = match (filter.status.filter(|_| filter.as_of.is_none()), &filter.flow_module_id, &filter.tenant) {
+        let list = match (
+            filter.status.filter(|_| filter.as_of.is_none()),
+            &filter.flow_module_id,
+            &filter.tenant,
+        ) {
             (_, Some(module), _) => key::by_module(&module.id().to_bytes()),
             (Some(status), None, _) => key::by_status(status),
             (None, None, Some(tenant)) => key::by_tenant(tenant),
-            (None, None, None) => vec![PREFIX, b'a'],
+            (None, None, None) => key::INSTANCES.to_vec(),
         };
         let (from, to) = key::span(&list, before);
         let fits = |entry: &InstanceEntry| (entry.ordinal, entry.fits(filter));
-        let mut page = self.page(&from, &to, limit, |bytes| key::instance(bytes), fits)?;
+        let mut page = self.page(&from, &to, limit, |key, _| key::instance(key::ordinal(key)), fits)?;
         if let Some(as_of) = filter.as_of {
             for entry in &mut page.entries {
                 entry.cut_at(as_of);
@@ -279,20 +359,26 @@ impl Catalogue {
         from: &[u8],
         to: &[u8],
         limit: usize,
-        entry_key: impl Fn(&[u8]) -> Vec<u8>,
+        entry_key: impl Fn(&[u8], &[u8]) -> Vec<u8>,
         fits: impl Fn(&T) -> (u64, bool),
     ) -> Result<Page<T>, CatalogueError> {
         let limit = limit.clamp(1, PAGE_MAX);
-        let state = self.lock();
-        let mut page = Page { entries: Vec::new(), next: None };
+        let mut state = self.lock();
+        self.settle(&mut state)?;
+        let mut page = Page {
+            entries: Vec::new(),
+            next: None,
+        };
         let mut to = to.to_vec();
         let mut looked_at = 0;
         loop {
             let found = self.range(&state, from, &to, limit.max(64))?;
             let Some((last, _)) = found.last() else { return Ok(page) };
             to.clone_from(last);
-            for (_, bytes) in found {
-                let Some(entry) = self.entry::<T>(&state, &entry_key(&bytes))? else { continue };
+            for (key, value) in found {
+                let Some(entry) = self.entry::<T>(&state, &entry_key(&key, &value))? else {
+                    continue;
+                };
                 let (ordinal, fits) = fits(&entry);
                 looked_at += 1;
                 page.next = Some(ordinal);
@@ -309,6 +395,12 @@ impl Catalogue {
         }
     }
 
+    fn look_up<T: DeserializeOwned>(&self, key: &[u8]) -> Result<Option<T>, CatalogueError> {
+        let mut state = self.lock();
+        self.settle(&mut state)?;
+        self.entry(&state, key)
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         // Nothing in here panics half-way through a change, so a poisoned state is whole.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -316,12 +408,18 @@ impl Catalogue {
 
     fn take_in(&self, offset: Offset, changes: Vec<Change>) -> Result<(), CatalogueError> {
         let mut state = self.lock();
+        if !changes.is_empty() {
+            self.settle(&mut state)?;
+        }
         let offset = offset.get();
         if offset <= state.applied {
             return Ok(());
         }
         state.early.insert(offset, changes);
-        while let Some(changes) = { let next = state.applied + 1; state.early.remove(&next) } {
+        while let Some(changes) = {
+            let next = state.applied + 1;
+            state.early.remove(&next)
+        } {
             let ordinal = state.applied + 1;
             for change in changes {
                 self.apply(&mut state, ordinal, change)?;
@@ -334,15 +432,23 @@ impl Catalogue {
     fn apply(&self, state: &mut State, ordinal: u64, change: Change) -> Result<(), CatalogueError> {
         match change {
             Change::ModuleCreated(mut entry) => {
+                if self
+                    .entry::<ModuleEntry>(state, &key::module(&entry.flow_module_id))?
+                    .is_some()
+                {
+                    return Ok(());
+                }
                 entry.ordinal = ordinal;
+                entry.taken_in = ordinal;
                 let id = entry.flow_module_id.id().to_bytes();
                 put_raw(state, key::numbered(&[PREFIX, b'l'], ordinal), id.to_vec());
                 put(state, key::module(&entry.flow_module_id), &entry);
             }
             Change::ModuleChanged { module, change } => {
                 let key = key::module_bytes(&module);
-                if let Some(mut entry) = self.entry::<ModuleEntry>(state, &key)? {
+                if let Some(mut entry) = self.entry::<ModuleEntry>(state, &key)?.filter(|e| e.taken_in < ordinal) {
                     change.apply_to(&mut entry);
+                    entry.taken_in = ordinal;
                     put(state, key, &entry);
                 }
             }
@@ -350,28 +456,40 @@ impl Catalogue {
                 let module_key = key::module_bytes(&module);
                 if let Some(mut entry) = self.entry::<ModuleEntry>(state, &module_key)? {
                     deployment.flow_module_id = entry.flow_module_id.clone();
-                    entry.latest_flow_deploy_id = Some(deployment.flow_deploy_id.clone());
-                    put(state, module_key, &entry);
+                    if entry.taken_in < ordinal {
+                        entry.taken_in = ordinal;
+                        entry.latest_flow_deploy_id = Some(deployment.flow_deploy_id.clone());
+                        put(state, module_key, &entry);
+                    }
                     put(state, key::deployment(&deployment.flow_deploy_id), &deployment);
                 }
             }
-            Change::InstanceStarted { stream, mut entry } => {
-                entry.ordinal = ordinal;
-                put_raw(state, key::numbered(&[PREFIX, b'a'], ordinal), stream.to_vec());
-                let module = key::by_module(&entry.flow_module_id.id().to_bytes());
-                put_raw(state, key::numbered(&module, ordinal), stream.to_vec());
-                if let Some(tenant) = &entry.tenant {
-                    put_raw(state, key::numbered(&key::by_tenant(tenant), ordinal), stream.to_vec());
+            Change::InstanceStarted(mut entry) => {
+                let key = key::instance(ordinal);
+                if self.entry::<InstanceEntry>(state, &key)?.is_some() {
+                    return Ok(());
                 }
-                put_raw(state, key::numbered(&key::by_status(entry.status()), ordinal), stream.to_vec());
-                put(state, key::instance(&stream), &entry);
+                entry.ordinal = ordinal;
+                entry.taken_in = ordinal;
+                list(state, &key::by_module(&entry.flow_module_id.id().to_bytes()), ordinal);
+                if let Some(tenant) = &entry.tenant {
+                    list(state, &key::by_tenant(tenant), ordinal);
+                }
+                list(state, &key::by_status(entry.status()), ordinal);
+                put(state, key, &entry);
             }
-            Change::InstanceStatus { stream, interval } => {
-                let key = key::instance(&stream);
-                if let Some(mut entry) = self.entry::<InstanceEntry>(state, &key)? {
-                    state.delta.insert(key::numbered(&key::by_status(entry.status()), entry.ordinal), None);
+            Change::InstanceStatus { first, interval } => {
+                let key = key::instance(first);
+                if let Some(mut entry) = self
+                    .entry::<InstanceEntry>(state, &key)?
+                    .filter(|e| e.taken_in < ordinal)
+                {
+                    entry.taken_in = ordinal;
+                    state
+                        .delta
+                        .insert(key::numbered(&key::by_status(entry.status()), first), None);
                     entry.intervals.push(interval);
-                    put_raw(state, key::numbered(&key::by_status(entry.status()), entry.ordinal), stream.to_vec());
+                    list(state, &key::by_status(entry.status()), first);
                     put(state, key, &entry);
                 }
             }
@@ -385,17 +503,13 @@ impl Catalogue {
             Some(value) => value.as_deref().map(Arc::from),
             None => self.index.get(key)?,
         };
-        bytes.map(|bytes: Arc<[u8]>| rmp_serde::from_slice(&bytes).map_err(CatalogueError::Entry)).transpose()
+        bytes
+            .map(|bytes: Arc<[u8]>| rmp_serde::from_slice(&bytes).map_err(CatalogueError::Entry))
+            .transpose()
     }
 
     /// The newest `max` entries of a span, newest first: the index, overlaid with what is not written yet.
-    fn range(
-        &self,
-        state: &State,
-        from: &[u8],
-        to: &[u8],
-        max: usize,
-    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, CatalogueError> {
+    fn range(&self, state: &State, from: &[u8], to: &[u8], max: usize) -> Result<Entries, CatalogueError> {
         if from >= to {
             return Ok(Vec::new());
         }
@@ -405,11 +519,27 @@ impl Catalogue {
         }
         let removed = pending.values().filter(|value| value.is_none()).count();
         let written = self.index.range(from, to, true, max.saturating_add(removed))?;
-        let mut merged: BTreeMap<Vec<u8>, Option<Vec<u8>>> =
-            written.into_iter().map(|(key, value)| (key.to_vec(), Some(value.to_vec()))).collect();
+        let mut merged: BTreeMap<Vec<u8>, Option<Vec<u8>>> = written
+            .into_iter()
+            .map(|(key, value)| (key.to_vec(), Some(value.to_vec())))
+            .collect();
         merged.extend(pending.into_iter().map(|(key, value)| (key.clone(), value.clone())));
-        Ok(merged.into_iter().rev().filter_map(|(key, value)| value.map(|value| (key, value))).take(max).collect())
+        Ok(merged
+            .into_iter()
+            .rev()
+            .filter_map(|(key, value)| value.map(|value| (key, value)))
+            .take(max)
+            .collect())
     }
+}
+
+/// The place of the first record of a record's stream.
+async fn first_of(log: &dyn EventStore, stored: &Stored) -> Result<u64, CatalogueError> {
+    if stored.revision.get() == 1 {
+        return Ok(stored.offset.get());
+    }
+    let first = log.read_stream(&stored.stream, Revision::NONE, 1).await?;
+    Ok(first.first().map_or(0, |first| first.offset.get()))
 }
 
 fn put<T: Serialize>(state: &mut State, key: Vec<u8>, entry: &T) {
@@ -417,6 +547,11 @@ fn put<T: Serialize>(state: &mut State, key: Vec<u8>, entry: &T) {
         Ok(bytes) => put_raw(state, key, bytes),
         Err(error) => debug_assert!(false, "a catalogue entry must be writable: {error}"),
     }
+}
+
+/// Puts an ordinal on a list.
+fn list(state: &mut State, list: &[u8], ordinal: u64) {
+    put_raw(state, key::numbered(list, ordinal), Vec::new());
 }
 
 fn put_raw(state: &mut State, key: Vec<u8>, value: Vec<u8>) {
@@ -445,8 +580,16 @@ mod key {
         joined(b'd', &id.id().to_bytes())
     }
 
-    pub(super) fn instance(stream: &[u8]) -> Vec<u8> {
-        joined(b'i', stream)
+    /// The list of all instances; its entries stand in it themselves.
+    pub(super) const INSTANCES: [u8; 2] = [PREFIX, b'a'];
+
+    pub(super) fn instance(ordinal: u64) -> Vec<u8> {
+        numbered(&INSTANCES, ordinal)
+    }
+
+    /// The ordinal at the end of a key.
+    pub(super) fn ordinal(key: &[u8]) -> u64 {
+        key.last_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes))
     }
 
     pub(super) fn by_module(bytes: &[u8]) -> Vec<u8> {
@@ -474,7 +617,11 @@ mod key {
 
     /// The key of the same list with another ordinal.
     pub(super) fn cut(numbered_key: &[u8], ordinal: u64) -> Vec<u8> {
-        let list = numbered_key.len().checked_sub(8).and_then(|end| numbered_key.get(..end)).unwrap_or_default();
+        let list = numbered_key
+            .len()
+            .checked_sub(8)
+            .and_then(|end| numbered_key.get(..end))
+            .unwrap_or_default();
         numbered(list, ordinal)
     }
 }

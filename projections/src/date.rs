@@ -16,7 +16,10 @@ pub struct Date {
 impl Date {
     /// A date written as the profile demands.
     pub fn new(at: Timestamp, profile: Profile) -> Self {
-        Self { at, as_millis: profile == Profile::Turbo131 }
+        Self {
+            at,
+            as_millis: profile == Profile::Turbo131,
+        }
     }
 }
 
@@ -28,7 +31,11 @@ impl std::fmt::Display for Date {
 
 impl Serialize for Date {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if self.as_millis { serializer.serialize_i64(self.at.millis()) } else { serializer.collect_str(&self.at) }
+        if self.as_millis {
+            serializer.serialize_i64(self.at.millis())
+        } else {
+            serializer.collect_str(&self.at)
+        }
     }
 }
 
@@ -41,10 +48,14 @@ impl<'de> Deserialize<'de> for Date {
             Text(String),
         }
         match Form::deserialize(deserializer)? {
-            Form::Millis(millis) => Ok(Self { at: Timestamp::from_millis(millis), as_millis: true }),
-            Form::Text(text) => {
-                text.parse().map(|at| Self { at, as_millis: false }).map_err(de::Error::custom)
-            }
+            Form::Millis(millis) => Ok(Self {
+                at: Timestamp::from_millis(millis),
+                as_millis: true,
+            }),
+            Form::Text(text) => text
+                .parse()
+                .map(|at| Self { at, as_millis: false })
+                .map_err(de::Error::custom),
         }
     }
 }

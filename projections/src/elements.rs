@@ -48,7 +48,11 @@ pub struct UnknownSequenceFlow {
 
 impl fmt::Display for UnknownSequenceFlow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "no sequence flow is listed by both {} (outgoing) and {} (incoming)", self.source, self.target)
+        write!(
+            f,
+            "no sequence flow is listed by both {} (outgoing) and {} (incoming)",
+            self.source, self.target
+        )
     }
 }
 
@@ -74,7 +78,11 @@ pub fn elements(
                 source: source.clone(),
                 target: node.key.clone(),
             })?;
-            let status = if node.status == NodeStatus::Active { NodeStatus::Completed } else { node.status };
+            let status = if node.status == NodeStatus::Active {
+                NodeStatus::Completed
+            } else {
+                node.status
+            };
             history.push(element_instance(flow, status));
         }
         history.push(node_element(node, model, effective_for_sub_flow_instance));
@@ -88,7 +96,11 @@ fn connection<'m>(model: &'m FlowModel, source: &str, target: &str, profile: Pro
     let leads_there = |flow: &&Element| model.target(flow).is_some_and(|reached| reached.key == node.key);
     model.sequence_flow_between(source, node).or_else(|| match profile {
         Profile::Turbo131 => None,
-        Profile::Documented => source.outgoing.iter().filter_map(|key| model.element(key)).find(leads_there),
+        Profile::Documented => source
+            .outgoing
+            .iter()
+            .filter_map(|key| model.element(key))
+            .find(leads_there),
     })
 }
 
@@ -110,7 +122,9 @@ fn node_element(node: &instance::NodeInstance, model: &FlowModel, with_sub_flows
     ElementInstance {
         model_key: node.key.clone(),
         model_name: element.map_or("", |element| element.name()).into(),
-        properties: element.and_then(|element| element.properties.clone()).unwrap_or_default(),
+        properties: element
+            .and_then(|element| element.properties.clone())
+            .unwrap_or_default(),
         status: node.status.number(),
         node_instance_id: Some(node.id.clone()),
         instance_data_id: node.entry.id.clone(),

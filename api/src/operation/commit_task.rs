@@ -64,20 +64,30 @@ impl Engine {
     /// 2001; 4001 the task is neither active nor completed; 4003 terminated; 4008 unknown instance; 4010 unknown task;
     /// 4014 not a task; the codes above; 7008, 7009, 7301, 7303.
     pub async fn commit_task(&self, param: CommitTaskParam) -> Result<CommitTaskResult, EngineError> {
-        let (id, command, meta) =
-            self.commit_command(param).map_err(|error| error.answered_as(self.profile(), CodeContext::Commit))?;
+        let (id, command, meta) = self
+            .commit_command(param)
+            .map_err(|error| error.answered_as(self.profile(), CodeContext::Commit))?;
         let done = self.run(id.id().to_bytes(), command.clone(), meta).await?;
         self.runtime_result(&done, Some(&command)).await
     }
 
     fn commit_command(&self, param: CommitTaskParam) -> Result<(FlowInstanceId, InstanceCommand, Meta), EngineError> {
-        let CommitTaskParam { flow_instance_id, task_instance_id, variables, call_activity_flow_module_id, options } =
-            param;
+        let CommitTaskParam {
+            flow_instance_id,
+            task_instance_id,
+            variables,
+            call_activity_flow_module_id,
+            options,
+        } = param;
         let check = Check::new(&self.executor().limits);
         check.required("flowInstanceId", &flow_instance_id, Most::Id)?;
         check.required("taskInstanceId", &task_instance_id, Most::Id)?;
         let call_activity_flow_module_id = present(call_activity_flow_module_id);
-        check.optional("callActivityFlowModuleId", call_activity_flow_module_id.as_deref(), Most::Id)?;
+        check.optional(
+            "callActivityFlowModuleId",
+            call_activity_flow_module_id.as_deref(),
+            Most::Id,
+        )?;
         check.variables(&variables)?;
         let meta = check.options(options)?;
         let command = InstanceCommand::CommitTask {

@@ -56,8 +56,14 @@ impl Engine {
     pub async fn create_flow(&self, param: CreateFlowParam) -> Result<CreateFlowResult, EngineError> {
         let answered = |error: EngineError| error.answered_as(self.profile(), CodeContext::Other);
         let (command, meta) = self.create_command(param).map_err(answered)?;
-        let id: FlowModuleId = self.executor().ids.generate(&meta.command_id, IdKind::FlowModule, 0).into();
-        let done = self.run_module(&id, command, meta, ResultCode::DefinitionInsertFailed).await?;
+        let id: FlowModuleId = self
+            .executor()
+            .ids
+            .generate(&meta.command_id, IdKind::FlowModule, 0)
+            .into();
+        let done = self
+            .run_module(&id, command, meta, ResultCode::DefinitionInsertFailed)
+            .await?;
         Ok(CreateFlowResult {
             err_code: ResultCode::Success.number(),
             err_msg: ResultCode::Success.entry().text.to_owned(),
@@ -67,11 +73,22 @@ impl Engine {
     }
 
     fn create_command(&self, param: CreateFlowParam) -> Result<(ModuleCommand, Meta), EngineError> {
-        let CreateFlowParam { tenant, caller, operator, flow_key, flow_name, remark, options } = param;
+        let CreateFlowParam {
+            tenant,
+            caller,
+            operator,
+            flow_key,
+            flow_name,
+            remark,
+            options,
+        } = param;
         let check = Check::new(&self.executor().limits);
         let actor = check.owner(&tenant, &caller, operator)?;
         let flow = check.description(flow_key, flow_name, remark)?;
-        let meta = check.options(CommandOptions { actor: Some(actor), ..options })?;
+        let meta = check.options(CommandOptions {
+            actor: Some(actor),
+            ..options
+        })?;
         Ok((ModuleCommand::CreateFlow { flow }, meta))
     }
 
@@ -83,13 +100,16 @@ impl Engine {
         meta: Meta,
         unstored: ResultCode,
     ) -> Result<Done<FlowModule>, EngineError> {
-        self.executor().execute::<FlowModule>(id.id().to_bytes(), command, meta).await.map_err(|refused| {
-            let error = match refused.error.code() {
-                ResultCode::StoreUnavailable => refused.error.under(unstored),
-                _ => refused.error,
-            };
-            error.answered_as(self.profile(), CodeContext::Other)
-        })
+        self.executor()
+            .execute::<FlowModule>(id.id().to_bytes(), command, meta)
+            .await
+            .map_err(|refused| {
+                let error = match refused.error.code() {
+                    ResultCode::StoreUnavailable => refused.error.under(unstored),
+                    _ => refused.error,
+                };
+                error.answered_as(self.profile(), CodeContext::Other)
+            })
     }
 }
 
@@ -99,7 +119,11 @@ impl Check<'_> {
         self.required("tenant", tenant, Most::Name)?;
         self.required("caller", caller, Most::Name)?;
         self.optional("operator", operator.as_deref(), Most::Name)?;
-        Ok(Actor { tenant: Some(tenant.into()), caller: Some(caller.into()), operator: operator.map(Arc::from) })
+        Ok(Actor {
+            tenant: Some(tenant.into()),
+            caller: Some(caller.into()),
+            operator: operator.map(Arc::from),
+        })
     }
 
     /// Key, name and remark.

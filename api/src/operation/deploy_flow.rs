@@ -55,17 +55,24 @@ impl Engine {
     pub async fn deploy_flow(&self, param: DeployFlowParam) -> Result<DeployFlowResult, EngineError> {
         let answered = |error: EngineError| error.answered_as(self.profile(), CodeContext::Other);
         let (id, meta) = self.deploy_command(param).map_err(answered)?;
-        let done =
-            self.run_module(&id, ModuleCommand::DeployFlow, meta, ResultCode::DefinitionInsertFailed).await?;
+        let done = self
+            .run_module(&id, ModuleCommand::DeployFlow, meta, ResultCode::DefinitionInsertFailed)
+            .await?;
         let deployed = match &done.effect {
             Effect::Recorded(record) => record.events.iter().find_map(|event| match event {
-                ModuleEvent::FlowDeployed { flow_deploy_id, warnings } => Some((flow_deploy_id, warnings)),
+                ModuleEvent::FlowDeployed {
+                    flow_deploy_id,
+                    warnings,
+                } => Some((flow_deploy_id, warnings)),
                 _ => None,
             }),
             Effect::Unchanged(_) => None,
         };
         let (flow_deploy_id, warnings) = deployed.ok_or_else(|| {
-            answered(EngineError::new(ResultCode::SystemError, "the record of the deployment names no deployment"))
+            answered(EngineError::new(
+                ResultCode::SystemError,
+                "the record of the deployment names no deployment",
+            ))
         })?;
         Ok(DeployFlowResult {
             err_code: ResultCode::Success.number(),
@@ -78,11 +85,20 @@ impl Engine {
     }
 
     fn deploy_command(&self, param: DeployFlowParam) -> Result<(FlowModuleId, Meta), EngineError> {
-        let DeployFlowParam { tenant, caller, operator, flow_module_id, options } = param;
+        let DeployFlowParam {
+            tenant,
+            caller,
+            operator,
+            flow_module_id,
+            options,
+        } = param;
         let check = Check::new(&self.executor().limits);
         let actor = check.owner(&tenant, &caller, operator)?;
         check.required("flowModuleId", &flow_module_id, Most::Id)?;
-        let meta = check.options(CommandOptions { actor: Some(actor), ..options })?;
+        let meta = check.options(CommandOptions {
+            actor: Some(actor),
+            ..options
+        })?;
         Ok((FlowModuleId::new(&flow_module_id), meta))
     }
 }

@@ -1,11 +1,14 @@
 //! Deploying a model in one call: createFlow, updateFlow, deployFlow.
 
+use std::sync::Arc;
+
 use flowledger_engine_core::id::FlowModuleId;
 
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::operation::create_flow::CreateFlowParam;
 use crate::operation::deploy_flow::{DeployFlowParam, DeployFlowResult};
+use crate::operation::request::CommandOptions;
 use crate::operation::update_flow::UpdateFlowParam;
 
 /// The tenant and caller of embedded use, where nobody else shares the store.
@@ -26,12 +29,18 @@ pub struct DeployModel {
     pub caller: Option<String>,
     /// Who deploys it.
     pub operator: Option<String>,
+    /// Why; goes into all records.
+    pub reason: Option<Arc<str>>,
 }
 
 impl DeployModel {
     /// A model for a new module.
     pub fn new(flow_name: &str, flow_model: &str) -> Self {
-        Self { flow_name: flow_name.to_owned(), flow_model: flow_model.to_owned(), ..Self::default() }
+        Self {
+            flow_name: flow_name.to_owned(),
+            flow_model: flow_model.to_owned(),
+            ..Self::default()
+        }
     }
 
     /// The same model for a module that exists.
@@ -49,22 +58,33 @@ impl Engine {
     /// # Errors
     /// Those of [`Engine::create_flow`], [`Engine::update_flow`] and [`Engine::deploy_flow`].
     pub async fn deploy_model(&self, model: DeployModel) -> Result<DeployFlowResult, EngineError> {
-        let DeployModel { flow_name, flow_model, flow_module_id, tenant, caller, operator } = model;
+        let DeployModel {
+            flow_name,
+            flow_model,
+            flow_module_id,
+            tenant,
+            caller,
+            operator,
+            reason,
+        } = model;
+        let options = CommandOptions {
+            reason,
+            ..CommandOptions::default()
+        };
         let tenant = tenant.unwrap_or_else(|| EMBEDDED.to_owned());
         let caller = caller.unwrap_or_else(|| EMBEDDED.to_owned());
         let name = (!flow_name.is_empty()).then_some(flow_name);
-        let id = match flow_module_id {
-            Some(id) => id,
-            None => {
-                let create = CreateFlowParam {
-                    tenant: tenant.clone(),
-                    caller: caller.clone(),
-                    operator: operator.clone(),
-                    flow_name: name.clone(),
-                    ..CreateFlowParam::default()
-                };
-                self.create_flow(create).await?.flow_module_id
-            }
+        let id = if let Some(id) = flow_module_id {
+            id
+        } else {
+            let create = CreateFlowParam {
+                tenant: tenant.clone(),
+                caller: caller.clone(),
+                operator: operator.clone(),
+                flow_name: name.clone(),
+                ..CreateFlowParam::default()
+            };
+            self.create_flow(create).await?.flow_module_id
         };
         self.update_flow(UpdateFlowParam {
             tenant: tenant.clone(),
@@ -73,6 +93,7 @@ impl Engine {
             flow_name: name,
             flow_module_id: id.to_string(),
             flow_model,
+            options: options.clone(),
             ..UpdateFlowParam::default()
         })
         .await?;
@@ -81,7 +102,7 @@ impl Engine {
             caller,
             operator,
             flow_module_id: id.to_string(),
-            ..DeployFlowParam::default()
+            options,
         })
         .await
     }

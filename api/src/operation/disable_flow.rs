@@ -60,7 +60,9 @@ impl Engine {
         let (id, meta) = self
             .switch_command(param)
             .map_err(|error| error.answered_as(self.profile(), CodeContext::Other))?;
-        let done = self.run_module(&id, command, meta, ResultCode::DefinitionUpdateFailed).await?;
+        let done = self
+            .run_module(&id, command, meta, ResultCode::DefinitionUpdateFailed)
+            .await?;
         let code = match done.effect {
             Effect::Recorded(_) => ResultCode::Success,
             Effect::Unchanged(code) => code,

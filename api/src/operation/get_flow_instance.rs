@@ -35,8 +35,11 @@ impl Engine {
         let id = flow_instance_id.into();
         let found = self.find(&id).await?;
         let flow_instance_bo = FlowInstanceBo::of(&found.state, self.profile()).ok_or_else(|| {
-            EngineError::new(ResultCode::InstanceNotFound, format!("no flow instance has the id {id}"))
-                .answered_as(self.profile(), CodeContext::Other)
+            EngineError::new(
+                ResultCode::InstanceNotFound,
+                format!("no flow instance has the id {id}"),
+            )
+            .answered_as(self.profile(), CodeContext::Other)
         })?;
         Ok(FlowInstanceResult {
             err_code: ResultCode::Success.number(),

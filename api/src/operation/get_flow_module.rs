@@ -33,12 +33,18 @@ pub struct GetFlowModuleParam {
 impl GetFlowModuleParam {
     /// Asks for a module's draft.
     pub fn of_module(id: &FlowModuleId) -> Self {
-        Self { flow_deploy_id: None, flow_module_id: Some(id.to_string()) }
+        Self {
+            flow_deploy_id: None,
+            flow_module_id: Some(id.to_string()),
+        }
     }
 
     /// Asks for a deployment.
     pub fn of_deployment(id: &FlowDeployId) -> Self {
-        Self { flow_deploy_id: Some(id.to_string()), flow_module_id: None }
+        Self {
+            flow_deploy_id: Some(id.to_string()),
+            flow_module_id: None,
+        }
     }
 }
 
@@ -110,7 +116,10 @@ impl Engine {
                     entry = catalogue.deployment(&deploy_id)?;
                 }
                 let entry = entry.ok_or_else(|| not_found(&format!("deployment has the id {id}")))?;
-                let module = self.executor().load::<FlowModule>(entry.flow_module_id.id().to_bytes()).await?;
+                let module = self
+                    .executor()
+                    .load::<FlowModule>(entry.flow_module_id.id().to_bytes())
+                    .await?;
                 let deployed = module
                     .deployment(&deploy_id)
                     .ok_or_else(|| not_found(&format!("deployment has the id {id}")))?;
@@ -130,13 +139,7 @@ impl Engine {
         }
     }
 
-    fn shown(
-        &self,
-        module: &FlowModule,
-        id: &FlowModuleId,
-        definition: &Definition,
-        status: i32,
-    ) -> FlowModuleResult {
+    fn shown(&self, module: &FlowModule, id: &FlowModuleId, definition: &Definition, status: i32) -> FlowModuleResult {
         let definition = definition.clone();
         FlowModuleResult {
             err_code: ResultCode::Success.number(),

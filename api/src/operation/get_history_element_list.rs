@@ -43,9 +43,12 @@ impl Engine {
         };
         match self.find(&query.flow_instance_id).await {
             Ok(found) => {
-                let view = View { deployment: &found.deployment, profile: self.profile() };
-                result.element_instance_list =
-                    elements(&found.state, query.effective_for_sub_flow_instance, view).map_err(|unknown| {
+                let view = View {
+                    deployment: &found.deployment,
+                    profile: self.profile(),
+                };
+                result.element_instance_list = elements(&found.state, query.effective_for_sub_flow_instance, view)
+                    .map_err(|unknown| {
                         EngineError::new(ResultCode::ModelUnknownElement, unknown.to_string())
                             .answered_as(self.profile(), CodeContext::Other)
                     })?;

@@ -41,7 +41,10 @@ impl Engine {
         };
         match self.find(&query.into().flow_instance_id).await {
             Ok(found) => {
-                let view = View { deployment: &found.deployment, profile: self.profile() };
+                let view = View {
+                    deployment: &found.deployment,
+                    profile: self.profile(),
+                };
                 result.node_instance_list = user_tasks(&found.state, view);
                 result.version = found.version();
                 Ok(result)

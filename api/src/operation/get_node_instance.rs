@@ -46,7 +46,10 @@ impl Engine {
                 format!("the flow instance has no node instance {id}"),
             ))
         })?;
-        let view = View { deployment: &found.deployment, profile: self.profile() };
+        let view = View {
+            deployment: &found.deployment,
+            profile: self.profile(),
+        };
         Ok(NodeInstanceResult {
             err_code: ResultCode::Success.number(),
             err_msg: ResultCode::Success.entry().text.to_owned(),

@@ -94,12 +94,22 @@ impl Engine {
     pub async fn list_flow_modules(&self, param: ListParam) -> Result<FlowModuleList, EngineError> {
         let answered = |error: EngineError| error.answered_as(self.profile(), CodeContext::Other);
         let catalogue = &self.executor().catalogue;
-        catalogue.catch_up(self.log()).await.map_err(|error| answered(error.into()))?;
+        catalogue
+            .catch_up(self.log())
+            .await
+            .map_err(|error| answered(error.into()))?;
         let page = catalogue
             .modules(param.before, param.limit.unwrap_or(PAGE))
             .map_err(|error| answered(error.into()))?;
-        let flow_modules = page.entries.into_iter().map(|entry| self.module_summary(entry)).collect();
-        Ok(FlowModuleList { flow_modules, next: page.next })
+        let flow_modules = page
+            .entries
+            .into_iter()
+            .map(|entry| self.module_summary(entry))
+            .collect();
+        Ok(FlowModuleList {
+            flow_modules,
+            next: page.next,
+        })
     }
 
     /// The flow instances that a filter lets through, newest first.
@@ -113,12 +123,22 @@ impl Engine {
     ) -> Result<FlowInstanceList, EngineError> {
         let answered = |error: EngineError| error.answered_as(self.profile(), CodeContext::Other);
         let catalogue = &self.executor().catalogue;
-        catalogue.catch_up(self.log()).await.map_err(|error| answered(error.into()))?;
+        catalogue
+            .catch_up(self.log())
+            .await
+            .map_err(|error| answered(error.into()))?;
         let page = catalogue
             .instances(filter, param.before, param.limit.unwrap_or(PAGE))
             .map_err(|error| answered(error.into()))?;
-        let flow_instances = page.entries.into_iter().map(|entry| self.instance_summary(entry)).collect();
-        Ok(FlowInstanceList { flow_instances, next: page.next })
+        let flow_instances = page
+            .entries
+            .into_iter()
+            .map(|entry| self.instance_summary(entry))
+            .collect();
+        Ok(FlowInstanceList {
+            flow_instances,
+            next: page.next,
+        })
     }
 
     /// Forgets the catalogue and builds it again from the log.

@@ -7,6 +7,7 @@ use flowledger_engine_core::event::AnyRecord;
 use flowledger_engine_core::id::FlowInstanceId;
 use flowledger_engine_core::result_code::CodeContext;
 use flowledger_event_store::{Offset, Revision, Stored, StreamId, leaf_hash};
+use serde::Serialize;
 
 use crate::engine::Engine;
 use crate::error::EngineError;
@@ -39,18 +40,21 @@ impl LogRecord {
 }
 
 /// What a verification of the log found.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct VerifyReport {
     /// Records that are what they should be.
     pub records: u64,
     /// Streams they belong to.
     pub streams: u64,
     /// The first fault, at which verification stopped.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub fault: Option<LogFault>,
 }
 
 /// A record that is not what it should be.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct LogFault {
     /// Its place in the log.
     pub position: u64,
@@ -68,7 +72,8 @@ impl Engine {
             let batch = self.log().read_partition(0, Offset::new(after), max).await?;
             batch.into_iter().map(log_record).collect::<Result<Vec<_>, _>>()
         };
-        read.await.map_err(|error: EngineError| error.answered_as(self.profile(), CodeContext::Other))
+        read.await
+            .map_err(|error: EngineError| error.answered_as(self.profile(), CodeContext::Other))
     }
 
     /// All records of one instance, oldest first.
@@ -94,8 +99,9 @@ impl Engine {
                 }
             }
         };
-        let records: Vec<LogRecord> =
-            read.await.map_err(|error: EngineError| error.answered_as(self.profile(), CodeContext::Other))?;
+        let records: Vec<LogRecord> = read
+            .await
+            .map_err(|error: EngineError| error.answered_as(self.profile(), CodeContext::Other))?;
         if matches!(records.first().map(|first| &first.record), Some(AnyRecord::Instance(_))) {
             return Ok(records);
         }
@@ -116,10 +122,17 @@ impl Engine {
         let mut heads: BTreeMap<[u8; 16], u64> = BTreeMap::new();
         let head = self.log().head(0).get();
         while report.records < head {
-            let batch = match self.log().read_partition(0, Offset::new(report.records), READ_BATCH).await {
+            let batch = match self
+                .log()
+                .read_partition(0, Offset::new(report.records), READ_BATCH)
+                .await
+            {
                 Ok(batch) => batch,
                 Err(error @ flowledger_event_store::StoreError::Damaged { .. }) => {
-                    report.fault = Some(LogFault { position: report.records + 1, what: error.to_string() });
+                    report.fault = Some(LogFault {
+                        position: report.records + 1,
+                        what: error.to_string(),
+                    });
                     break;
                 }
                 Err(error) => {
@@ -128,7 +141,10 @@ impl Engine {
             };
             if batch.is_empty() {
                 let what = format!("the log ends here; its head is {head}");
-                report.fault = Some(LogFault { position: report.records + 1, what });
+                report.fault = Some(LogFault {
+                    position: report.records + 1,
+                    what,
+                });
                 break;
             }
             let fault = batch.iter().find_map(|stored| {
@@ -154,12 +170,20 @@ impl Engine {
 
 fn log_record(stored: Stored) -> Result<LogRecord, EngineError> {
     let record = codec::decode(&stored.record)?;
-    Ok(LogRecord { position: stored.offset.get(), leaf: stored.leaf, bytes: stored.record, record })
+    Ok(LogRecord {
+        position: stored.offset.get(),
+        leaf: stored.leaf,
+        bytes: stored.record,
+        record,
+    })
 }
 
 fn fault_of(stored: &Stored, position: u64, heads: &mut BTreeMap<[u8; 16], u64>) -> Option<String> {
     if stored.offset.get() != position {
-        return Some(format!("the log goes on at position {}; records are missing", stored.offset));
+        return Some(format!(
+            "the log goes on at position {}; records are missing",
+            stored.offset
+        ));
     }
     if leaf_hash(&stored.record) != stored.leaf {
         return Some("the bytes do not match the leaf hash written with them".to_owned());
@@ -169,12 +193,17 @@ fn fault_of(stored: &Stored, position: u64, heads: &mut BTreeMap<[u8; 16], u64>)
         Err(error) => return Some(error.to_string()),
     };
     let envelope = record.envelope();
-    if envelope.stream != *stored.stream.as_bytes() || envelope.command_id.id().to_bytes() != *stored.command_id.as_bytes() {
+    if envelope.stream != *stored.stream.as_bytes()
+        || envelope.command_id.id().to_bytes() != *stored.command_id.as_bytes()
+    {
         return Some("the record stands under another stream or command than it names".to_owned());
     }
     let head = heads.entry(envelope.stream).or_insert(0);
     if envelope.version != *head + 1 {
-        return Some(format!("version {} of stream {} follows version {head}", envelope.version, stored.stream));
+        return Some(format!(
+            "version {} of stream {} follows version {head}",
+            envelope.version, stored.stream
+        ));
     }
     *head = envelope.version;
     None

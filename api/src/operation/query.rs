@@ -30,7 +30,10 @@ fn yes() -> bool {
 impl InstanceQuery {
     /// A query of one instance, sub flow instances included.
     pub fn new(flow_instance_id: impl Into<FlowInstanceId>) -> Self {
-        Self { flow_instance_id: flow_instance_id.into(), effective_for_sub_flow_instance: true }
+        Self {
+            flow_instance_id: flow_instance_id.into(),
+            effective_for_sub_flow_instance: true,
+        }
     }
 
     /// The same query, with or without sub flow instances.
@@ -74,14 +77,19 @@ impl Found {
 impl Engine {
     /// The instance of a query: 2001 when the id is blank, 4008 when there is none.
     pub(super) async fn find(&self, id: &FlowInstanceId) -> Result<Found, EngineError> {
-        self.look_up(id).await.map_err(|error| error.answered_as(self.profile(), CodeContext::Other))
+        self.look_up(id)
+            .await
+            .map_err(|error| error.answered_as(self.profile(), CodeContext::Other))
     }
 
     async fn look_up(&self, id: &FlowInstanceId) -> Result<Found, EngineError> {
         Check::new(&self.executor().limits).required("flowInstanceId", &id.to_string(), Most::Id)?;
         let state = self.executor().load::<FlowInstance>(id.id().to_bytes()).await?;
         if state.flow_instance_id.is_none() {
-            return Err(EngineError::new(ResultCode::InstanceNotFound, format!("no flow instance has the id {id}")));
+            return Err(EngineError::new(
+                ResultCode::InstanceNotFound,
+                format!("no flow instance has the id {id}"),
+            ));
         }
         let deployment = self.deployment_of(&state).await?;
         Ok(Found { state, deployment })

@@ -58,7 +58,9 @@ impl<'l> Check<'l> {
         };
         let chars = text.map_or(0, |text| text.chars().count());
         if chars > most {
-            return Err(invalid(format!("{name} has {chars} characters; the limit is {most} ({limit})")));
+            return Err(invalid(format!(
+                "{name} has {chars} characters; the limit is {most} ({limit})"
+            )));
         }
         Ok(())
     }
@@ -73,9 +75,13 @@ impl<'l> Check<'l> {
             )));
         }
         if let Some(index) = variables.iter().position(|variable| variable.key.trim().is_empty()) {
-            return Err(invalid(format!("variables[{index}].key is blank; every variable needs a key")));
+            return Err(invalid(format!(
+                "variables[{index}].key is blank; every variable needs a key"
+            )));
         }
-        let bytes = variables.iter().fold(0usize, |sum, variable| sum.saturating_add(variable.weight()));
+        let bytes = variables
+            .iter()
+            .fold(0usize, |sum, variable| sum.saturating_add(variable.weight()));
         if bytes > self.limits.variable_bytes {
             return Err(invalid(format!(
                 "variables have {bytes} bytes; the limit is {} (Limits::variable_bytes)",
@@ -87,18 +93,30 @@ impl<'l> Check<'l> {
 
     /// The options of a command, as the executor takes them.
     pub(super) fn options(&self, options: CommandOptions) -> Result<Meta, EngineError> {
-        let CommandOptions { actor, reason, command_id, expected_version } = options;
+        let CommandOptions {
+            actor,
+            reason,
+            command_id,
+            expected_version,
+        } = options;
         let actor = actor.unwrap_or_default();
-        for (name, text) in
-            [("tenant", &actor.tenant), ("caller", &actor.caller), ("operator", &actor.operator)]
-        {
+        for (name, text) in [
+            ("tenant", &actor.tenant),
+            ("caller", &actor.caller),
+            ("operator", &actor.operator),
+        ] {
             self.optional(name, text.as_deref(), Most::Name)?;
         }
         self.optional("reason", reason.as_deref(), Most::Remark)?;
         if let Some(command_id) = &command_id {
             self.required("commandId", &command_id.to_string(), Most::Id)?;
         }
-        Ok(Meta { command_id: Engine::command_id(command_id), actor, reason, expected_version })
+        Ok(Meta {
+            command_id: Engine::command_id(command_id),
+            actor,
+            reason,
+            expected_version,
+        })
     }
 }
 

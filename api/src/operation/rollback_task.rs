@@ -61,12 +61,18 @@ impl Engine {
         &self,
         param: RollbackTaskParam,
     ) -> Result<(FlowInstanceId, InstanceCommand, Meta), EngineError> {
-        let RollbackTaskParam { flow_instance_id, task_instance_id, options } = param;
+        let RollbackTaskParam {
+            flow_instance_id,
+            task_instance_id,
+            options,
+        } = param;
         let check = Check::new(&self.executor().limits);
         check.required("flowInstanceId", &flow_instance_id, Most::Id)?;
         check.required("taskInstanceId", &task_instance_id, Most::Id)?;
         let meta = check.options(options)?;
-        let command = InstanceCommand::RollbackTask { task_instance_id: NodeInstanceId::new(&task_instance_id) };
+        let command = InstanceCommand::RollbackTask {
+            task_instance_id: NodeInstanceId::new(&task_instance_id),
+        };
         Ok((FlowInstanceId::new(&flow_instance_id), command, meta))
     }
 }

@@ -105,7 +105,11 @@ impl Engine {
         let outcome = match (&done.effect, command) {
             (Effect::Recorded(record), _) => Outcome::of(record),
             (Effect::Unchanged(code), Some(command)) => Outcome::unchanged(*code, command, state),
-            (Effect::Unchanged(code), None) => Outcome { code: *code, detail: None, ended_at: Vec::new() },
+            (Effect::Unchanged(code), None) => Outcome {
+                code: *code,
+                detail: None,
+                ended_at: Vec::new(),
+            },
         };
         if !outcome.code.is_success() {
             let mut error = EngineError::new(outcome.code, outcome.detail.as_deref().unwrap_or_default());
@@ -150,7 +154,10 @@ impl Engine {
         nodes: &[NodeInstanceId],
     ) -> Result<Vec<NodeExecuteResult>, EngineError> {
         let deployment = self.deployment_of(state).await?;
-        let view = View { deployment: &deployment, profile: self.profile() };
+        let view = View {
+            deployment: &deployment,
+            profile: self.profile(),
+        };
         Ok(nodes
             .iter()
             .filter_map(|id| state.node(id))
@@ -196,7 +203,10 @@ impl Engine {
             _ => None,
         };
         found.ok_or_else(|| {
-            EngineError::new(ResultCode::DeploymentNotFound, "the deployment of the flow instance is not in the store")
+            EngineError::new(
+                ResultCode::DeploymentNotFound,
+                "the deployment of the flow instance is not in the store",
+            )
         })
     }
 }

@@ -31,12 +31,18 @@ pub struct StartProcessParam {
 impl StartProcessParam {
     /// Starts the latest deployment of a module.
     pub fn of_module(id: impl Into<FlowModuleId>) -> Self {
-        Self { flow_module_id: Some(id.into().to_string()), ..Self::default() }
+        Self {
+            flow_module_id: Some(id.into().to_string()),
+            ..Self::default()
+        }
     }
 
     /// Starts a deployment.
     pub fn of_deployment(id: impl Into<FlowDeployId>) -> Self {
-        Self { flow_deploy_id: Some(id.into().to_string()), ..Self::default() }
+        Self {
+            flow_deploy_id: Some(id.into().to_string()),
+            ..Self::default()
+        }
     }
 
     /// Adds a variable.
@@ -59,14 +65,21 @@ impl Engine {
     /// 2001; 4007 no deployment, or the module is offline (7206 beside it); 4009, 4012, 4013, 4014, 4015, 4018 on the
     /// way; 4016 the store did not take it; 7009 too many steps; 7301.
     pub async fn start_process(&self, param: StartProcessParam) -> Result<StartProcessResult, EngineError> {
-        let (command, meta) =
-            self.start_command(param).map_err(|error| error.answered_as(self.profile(), CodeContext::Other))?;
-        let id: FlowInstanceId =
-            self.executor().ids.generate(&meta.command_id, IdKind::FlowInstance, 0).into();
-        let done = self.run(id.id().to_bytes(), command, meta).await.map_err(|error| match error.code() {
-            ResultCode::StoreUnavailable => error.under(ResultCode::SaveInstanceFailed),
-            _ => error,
-        })?;
+        let (command, meta) = self
+            .start_command(param)
+            .map_err(|error| error.answered_as(self.profile(), CodeContext::Other))?;
+        let id: FlowInstanceId = self
+            .executor()
+            .ids
+            .generate(&meta.command_id, IdKind::FlowInstance, 0)
+            .into();
+        let done = self
+            .run(id.id().to_bytes(), command, meta)
+            .await
+            .map_err(|error| match error.code() {
+                ResultCode::StoreUnavailable => error.under(ResultCode::SaveInstanceFailed),
+                _ => error,
+            })?;
         let mut result = self.runtime_result(&done, None).await?;
         result.flow_deploy_id.clone_from(&done.state.flow_deploy_id);
         result.flow_module_id.clone_from(&done.state.flow_module_id);
@@ -74,7 +87,12 @@ impl Engine {
     }
 
     fn start_command(&self, param: StartProcessParam) -> Result<(InstanceCommand, Meta), EngineError> {
-        let StartProcessParam { flow_deploy_id, flow_module_id, variables, options } = param;
+        let StartProcessParam {
+            flow_deploy_id,
+            flow_module_id,
+            variables,
+            options,
+        } = param;
         let check = Check::new(&self.executor().limits);
         let (flow_deploy_id, flow_module_id) = (present(flow_deploy_id), present(flow_module_id));
         if flow_deploy_id.is_none() && flow_module_id.is_none() {

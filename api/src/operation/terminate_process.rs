@@ -35,7 +35,10 @@ impl Default for TerminateProcessParam {
 impl TerminateProcessParam {
     /// Ends an instance and its sub flow instances.
     pub fn new(flow_instance_id: &FlowInstanceId) -> Self {
-        Self { flow_instance_id: flow_instance_id.to_string(), ..Self::default() }
+        Self {
+            flow_instance_id: flow_instance_id.to_string(),
+            ..Self::default()
+        }
     }
 
     /// Names the command.
@@ -76,14 +79,20 @@ impl Engine {
         &self,
         param: impl Into<TerminateProcessParam>,
     ) -> Result<TerminateResult, EngineError> {
-        let TerminateProcessParam { flow_instance_id, effective_for_sub_flow_instance, options } = param.into();
+        let TerminateProcessParam {
+            flow_instance_id,
+            effective_for_sub_flow_instance,
+            options,
+        } = param.into();
         let check = Check::new(&self.executor().limits);
         let meta = check
             .required("flowInstanceId", &flow_instance_id, Most::Id)
             .and_then(|()| check.options(options))
             .map_err(|error| error.answered_as(self.profile(), CodeContext::Other))?;
         let id = FlowInstanceId::new(&flow_instance_id);
-        let command = InstanceCommand::TerminateProcess { effective_for_sub_flow_instance };
+        let command = InstanceCommand::TerminateProcess {
+            effective_for_sub_flow_instance,
+        };
         let done = self.run(id.id().to_bytes(), command, meta).await?;
         Ok(TerminateResult {
             err_code: ResultCode::Success.number(),

@@ -56,7 +56,9 @@ impl Engine {
     pub async fn update_flow(&self, param: UpdateFlowParam) -> Result<UpdateFlowResult, EngineError> {
         let answered = |error: EngineError| error.answered_as(self.profile(), CodeContext::Other);
         let (id, command, meta) = self.update_command(param).map_err(answered)?;
-        let done = self.run_module(&id, command, meta, ResultCode::DefinitionUpdateFailed).await?;
+        let done = self
+            .run_module(&id, command, meta, ResultCode::DefinitionUpdateFailed)
+            .await?;
         Ok(UpdateFlowResult {
             err_code: ResultCode::Success.number(),
             err_msg: ResultCode::Success.entry().text.to_owned(),
@@ -83,8 +85,14 @@ impl Engine {
             return Err(invalid("flowModel is blank; it is required"));
         }
         let flow = check.description(flow_key, flow_name, remark)?;
-        let meta = check.options(CommandOptions { actor: Some(actor), ..options })?;
-        let command = ModuleCommand::UpdateFlow { flow, flow_model: flow_model.into() };
+        let meta = check.options(CommandOptions {
+            actor: Some(actor),
+            ..options
+        })?;
+        let command = ModuleCommand::UpdateFlow {
+            flow,
+            flow_model: flow_model.into(),
+        };
         Ok((FlowModuleId::new(&flow_module_id), command, meta))
     }
 }

@@ -1,5 +1,5 @@
 //! Durable commands per second, each way of storing them measured in turn within one run: `floor` is what the disk allows,
-//! `store` the event store. Only their ratio means something on a machine that does other work as well.
+//! `store` the event store, `engine` the whole of it on the leave workload. Only their ratio means something on a machine that does other work as well.
 
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
@@ -9,14 +9,15 @@ use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 use flowledger_benches::floor::Floor;
-use flowledger_benches::load::{Figures, Target, median, run};
+use flowledger_benches::leave::Leave;
+use flowledger_benches::load::{Commits, Figures, Target, median, run};
 use flowledger_event_store::{Append, CommandId, EventStore, Revision, SledOptions, SledStore, StreamId};
 
 /// Durable commands per second of closed-loop clients.
 #[derive(Parser)]
 struct Arguments {
     /// What to measure, in turn.
-    #[arg(value_enum, default_values_t = [Mode::Floor, Mode::Store])]
+    #[arg(value_enum, default_values_t = [Mode::Floor, Mode::Store, Mode::Engine])]
     modes: Vec<Mode>,
     /// Clients that each wait for their answer before they go on.
     #[arg(long, default_value_t = 64)]
@@ -50,6 +51,8 @@ enum Mode {
     Floor,
     /// The event store on sled.
     Store,
+    /// The whole engine: start, commit, commit of a leave request, with five variables.
+    Engine,
 }
 
 impl Mode {
@@ -73,6 +76,7 @@ impl Mode {
                 let store = SledStore::open(directory, options).expect("a new store");
                 Arc::new(StoreTarget { store, commands })
             }
+            Self::Engine => Arc::new(Leave::open(directory, options)),
         }
     }
 
@@ -119,12 +123,13 @@ impl Target for FloorTarget {
         })
     }
 
-    fn commits(&self) -> (u64, u64) {
+    fn commits(&self) -> Commits {
         let commits = self.floor.commits();
-        (
-            commits.records.load(Ordering::Relaxed),
-            commits.batches.load(Ordering::Relaxed),
-        )
+        Commits {
+            commands: commits.records.load(Ordering::Relaxed),
+            syncs: commits.batches.load(Ordering::Relaxed),
+            bytes: commits.bytes.load(Ordering::Relaxed),
+        }
     }
 }
 
@@ -142,9 +147,8 @@ impl Target for StoreTarget {
         })
     }
 
-    fn commits(&self) -> (u64, u64) {
-        let counters = self.store.counters();
-        (counters.records, counters.batches)
+    fn commits(&self) -> Commits {
+        self.store.counters().into()
     }
 }
 
@@ -154,8 +158,8 @@ fn main() {
     let mut figures: Vec<Vec<Figures>> = vec![Vec::new(); modes.len()];
     if !arguments.json {
         println!(
-            "{:>7} {:>12} {:>9} {:>9} {:>9} {:>8} {:>10} {:>9}",
-            "", "commands/s", "p50 us", "p99 us", "p99.9 us", "cpu us", "disk B", "per sync"
+            "{:>7} {:>12} {:>9} {:>9} {:>9} {:>8} {:>10} {:>9} {:>9}",
+            "", "commands/s", "p50 us", "p99 us", "p99.9 us", "cpu us", "disk B", "per sync", "record B"
         );
     }
     for _ in 0..arguments.rounds {
@@ -181,21 +185,19 @@ fn main() {
         print(&arguments, &format!("{}*", mode.name()), seen);
     }
     // Of the rounds' ratios, not of the medians: what disturbs a round disturbs both of its sides.
-    for (mode, others) in modes.iter().zip(&figures).skip(1) {
-        let mut ratios: Vec<f64> = figures[0]
+    for pair in 1..modes.len() {
+        let (first, other) = (&modes[pair - 1], &modes[pair]);
+        let mut ratios: Vec<f64> = figures[pair - 1]
             .iter()
-            .zip(others)
+            .zip(&figures[pair])
             .map(|(first, other)| other.commands_per_s / first.commands_per_s)
             .collect();
         ratios.sort_by(f64::total_cmp);
-        let (ratio, name) = (ratios[ratios.len() / 2], mode.name());
+        let (ratio, name, to) = (ratios[ratios.len() / 2], other.name(), first.name());
         if arguments.json {
-            println!(
-                "{}",
-                serde_json::json!({ "mode": name, "to": modes[0].name(), "ratio": ratio })
-            );
+            println!("{}", serde_json::json!({ "mode": name, "to": to, "ratio": ratio }));
         } else {
-            println!("{name} is {ratio:.2} of {} (rounds: {ratios:.2?})", modes[0].name());
+            println!("{name} is {ratio:.2} of {to} (rounds: {ratios:.2?})");
         }
     }
 }
@@ -216,7 +218,7 @@ fn print(arguments: &Arguments, name: &str, figures: &Figures) {
         ..
     } = figures;
     println!(
-        "{name:>7} {commands_per_s:>12.0} {p50_us:>9.0} {p99_us:>9.0} {p999_us:>9.0} {:>8.1} {:>10.0} {:>9.1}",
-        figures.cpu_us_per_command, figures.disk_bytes_per_command, figures.commands_per_sync
+        "{name:>7} {commands_per_s:>12.0} {p50_us:>9.0} {p99_us:>9.0} {p999_us:>9.0} {:>8.1} {:>10.0} {:>9.1} {:>9.0}",
+        figures.cpu_us_per_command, figures.disk_bytes_per_command, figures.commands_per_sync, figures.record_bytes
     );
 }

@@ -25,7 +25,10 @@ impl Decimal {
         if scale.unsigned_abs() > MAX_NUMBER_DIGITS {
             return Err(too_many_digits());
         }
-        Ok(Self { digits: within_limit(digits)?, scale })
+        Ok(Self {
+            digits: within_limit(digits)?,
+            scale,
+        })
     }
 
     /// Reads `-12.5e3`; `None` when it is no number.
@@ -47,8 +50,14 @@ impl Decimal {
         let (Some(exponent), true) = (exponent, length <= MAX_NUMBER_DIGITS) else {
             return Some(Err(too_many_digits()));
         };
-        let scale = i64::try_from(fraction.len()).unwrap_or(i64::MAX).saturating_sub(exponent);
-        let digits = if significant.is_empty() { Some(BigInt::zero()) } else { significant.parse().ok() }?;
+        let scale = i64::try_from(fraction.len())
+            .unwrap_or(i64::MAX)
+            .saturating_sub(exponent);
+        let digits = if significant.is_empty() {
+            Some(BigInt::zero())
+        } else {
+            significant.parse().ok()
+        }?;
         let digits = if mantissa.starts_with('-') { -digits } else { digits };
         Some(Self::new(digits, scale))
     }
@@ -99,19 +108,34 @@ impl Decimal {
         let shift = (as_i64(precision) - surplus + 1).max(0);
         let quotient = (&self.digits * power_of_ten(shift)) / &other.digits;
         let extra = as_i64(count_digits(&quotient)) - as_i64(precision);
-        let rounded = Self { digits: quotient, scale: preferred + shift }.with_scale(preferred + shift - extra.max(0));
+        let rounded = Self {
+            digits: quotient,
+            scale: preferred + shift,
+        }
+        .with_scale(preferred + shift - extra.max(0));
         // Rounding up may add a digit, which is then a zero.
         let carried = as_i64(count_digits(&rounded.digits)) > as_i64(precision);
-        let rounded = if carried { rounded.with_scale(rounded.scale - 1) } else { rounded };
+        let rounded = if carried {
+            rounded.with_scale(rounded.scale - 1)
+        } else {
+            rounded
+        };
         let cut = self.scale.max(other.scale).max(LEAST_CUT);
-        let result = if rounded.scale > cut { rounded.with_scale(cut) } else { rounded };
+        let result = if rounded.scale > cut {
+            rounded.with_scale(cut)
+        } else {
+            rounded
+        };
         Self::new(result.digits, result.scale)
     }
 
     /// The same value at another scale, rounded half up where digits are lost.
     pub(super) fn with_scale(&self, scale: i64) -> Self {
         if scale >= self.scale {
-            return Self { digits: &self.digits * power_of_ten(scale - self.scale), scale };
+            return Self {
+                digits: &self.digits * power_of_ten(scale - self.scale),
+                scale,
+            };
         }
         let unit = power_of_ten(self.scale - scale);
         let quotient = &self.digits / &unit;
@@ -132,16 +156,26 @@ impl Decimal {
     }
 
     pub(super) fn negated(&self) -> Self {
-        Self { digits: -&self.digits, scale: self.scale }
+        Self {
+            digits: -&self.digits,
+            scale: self.scale,
+        }
     }
 
     pub(super) fn abs(&self) -> Self {
-        Self { digits: self.digits.abs(), scale: self.scale }
+        Self {
+            digits: self.digits.abs(),
+            scale: self.scale,
+        }
     }
 
     /// The whole part.
     pub(super) fn truncated(&self) -> BigInt {
-        if self.scale <= 0 { &self.digits * power_of_ten(-self.scale) } else { &self.digits / power_of_ten(self.scale) }
+        if self.scale <= 0 {
+            &self.digits * power_of_ten(-self.scale)
+        } else {
+            &self.digits / power_of_ten(self.scale)
+        }
     }
 
     pub(super) fn to_double(&self) -> f64 {
@@ -173,7 +207,11 @@ impl Decimal {
             return self.truncated().to_string();
         }
         let places = usize::try_from(self.scale).unwrap_or(usize::MAX);
-        let digits = format!("{:0>width$}", self.digits.abs().to_string(), width = places.saturating_add(1));
+        let digits = format!(
+            "{:0>width$}",
+            self.digits.abs().to_string(),
+            width = places.saturating_add(1)
+        );
         let (whole, fraction) = digits.split_at(digits.len().saturating_sub(places));
         let sign = if self.digits.is_negative() { "-" } else { "" };
         format!("{sign}{whole}.{fraction}")
@@ -195,13 +233,19 @@ impl fmt::Display for Decimal {
 }
 
 pub(super) fn too_many_digits() -> ExpressionError {
-    ExpressionError::limit(format!("a number has more than {MAX_NUMBER_DIGITS} digits; compute it outside the condition"))
+    ExpressionError::limit(format!(
+        "a number has more than {MAX_NUMBER_DIGITS} digits; compute it outside the condition"
+    ))
 }
 
 /// Refuses an integer with too many digits.
 pub(super) fn within_limit(digits: BigInt) -> Result<BigInt, ExpressionError> {
     // A digit takes more than 3.3 bits, so this never refuses fewer digits than it says.
-    if digits.bits() > MAX_NUMBER_DIGITS * 10 / 3 + 4 { Err(too_many_digits()) } else { Ok(digits) }
+    if digits.bits() > MAX_NUMBER_DIGITS * 10 / 3 + 4 {
+        Err(too_many_digits())
+    } else {
+        Ok(digits)
+    }
 }
 
 /// `base` multiplied with itself, refused before it is computed when it gets too long.
@@ -235,7 +279,10 @@ fn count_digits(number: &BigInt) -> u64 {
     }
     // log10(2) is 0.30102999…: at most one digit too few.
     let least = (number.bits() - 1) * 30_102 / 100_000 + 1;
-    (0..3).map(|more| least + more).find(|&count| number.magnitude() < power_of_ten(as_i64(count)).magnitude()).unwrap_or(least)
+    (0..3)
+        .map(|more| least + more)
+        .find(|&count| number.magnitude() < power_of_ten(as_i64(count)).magnitude())
+        .unwrap_or(least)
 }
 
 fn gcd(left: &BigInt, right: &BigInt) -> BigInt {

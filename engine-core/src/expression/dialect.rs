@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::lexer::{Part, Token, TokenKind, too_deep, tokens, unsupported};
+use super::lexer::{Part, Token, TokenKind, tokens, too_deep, unsupported};
 use super::number::Number;
-use super::tree::{Binary, Class, Expr, Kind, Unary};
+use super::tree::{Binary, Class, Expr, Kind, Type, Unary};
 use super::{ExpressionError, MAX_NESTING, MAX_TEXT_BYTES};
 
 /// A condition as a tree, with the names it reads in order of first appearance.
@@ -17,7 +17,10 @@ pub(super) struct Parsed {
 /// Reads a condition; `${…}` around the whole of it is taken off first, as the reference does.
 pub(super) fn parse(text: &str) -> Result<Parsed, ExpressionError> {
     if text.len() > MAX_TEXT_BYTES {
-        let detail = format!("its text has {} bytes, more than {MAX_TEXT_BYTES}; split the condition", text.len());
+        let detail = format!(
+            "its text has {} bytes, more than {MAX_TEXT_BYTES}; split the condition",
+            text.len()
+        );
         return Err(ExpressionError::Limit { detail });
     }
     match text.strip_prefix("${").and_then(|inner| inner.strip_suffix('}')) {
@@ -32,7 +35,14 @@ pub(super) fn parse(text: &str) -> Result<Parsed, ExpressionError> {
 fn parse_inner(text: &str) -> Result<Parsed, ExpressionError> {
     let tokens = tokens(text)?;
     let mut names = Vec::new();
-    let mut parser = Parser { tokens: &tokens, at: 0, names: &mut names, nesting: 0, brackets: 0, path: None };
+    let mut parser = Parser {
+        tokens: &tokens,
+        at: 0,
+        names: &mut names,
+        nesting: 0,
+        brackets: 0,
+        path: None,
+    };
     let expr = parser.script("end of the condition")?;
     if !matches!(parser.peek().kind, TokenKind::End) {
         return parser.unexpected("an operator or the end of the condition");
@@ -42,20 +52,83 @@ fn parse_inner(text: &str) -> Result<Parsed, ExpressionError> {
 
 /// Words that begin a statement, with what to say of them.
 const STATEMENTS: [&str; 26] = [
-    "if", "while", "for", "switch", "try", "throw", "assert", "def", "import", "package", "class", "interface", "enum",
-    "trait", "synchronized", "break", "continue", "final", "static", "public", "private", "protected", "abstract", "void",
-    "do", "goto",
+    "if",
+    "while",
+    "for",
+    "switch",
+    "try",
+    "throw",
+    "assert",
+    "def",
+    "import",
+    "package",
+    "class",
+    "interface",
+    "enum",
+    "trait",
+    "synchronized",
+    "break",
+    "continue",
+    "final",
+    "static",
+    "public",
+    "private",
+    "protected",
+    "abstract",
+    "void",
+    "do",
+    "goto",
 ];
 /// Words that are no names.
 const RESERVED: [&str; 21] = [
-    "as", "case", "catch", "const", "default", "else", "extends", "finally", "implements", "in", "instanceof", "native",
-    "return", "strictfp", "super", "this", "throws", "transient", "volatile", "threadsafe", "new",
+    "as",
+    "case",
+    "catch",
+    "const",
+    "default",
+    "else",
+    "extends",
+    "finally",
+    "implements",
+    "in",
+    "instanceof",
+    "native",
+    "return",
+    "strictfp",
+    "super",
+    "this",
+    "throws",
+    "transient",
+    "volatile",
+    "threadsafe",
+    "new",
 ];
 /// Classes of the reference's host that a condition may not use.
 const REFUSED_CLASSES: [&str; 24] = [
-    "System", "Runtime", "Thread", "Process", "ProcessBuilder", "Class", "ClassLoader", "Date", "Calendar", "TimeZone",
-    "Random", "UUID", "File", "URL", "URI", "Collections", "Arrays", "Optional", "Scanner", "Timer", "Locale", "StringBuilder",
-    "Exception", "Eval",
+    "System",
+    "Runtime",
+    "Thread",
+    "Process",
+    "ProcessBuilder",
+    "Class",
+    "ClassLoader",
+    "Date",
+    "Calendar",
+    "TimeZone",
+    "Random",
+    "UUID",
+    "File",
+    "URL",
+    "URI",
+    "Collections",
+    "Arrays",
+    "Optional",
+    "Scanner",
+    "Timer",
+    "Locale",
+    "StringBuilder",
+    "Exception",
+    "Eval",
 ];
 
 /// How tightly a binary operator binds.
@@ -159,7 +232,11 @@ struct Parser<'t, 'n> {
     path: Option<(usize, usize)>,
 }
 
-const END: Token = Token { kind: TokenKind::End, at: 0, after_newline: false };
+const END: Token = Token {
+    kind: TokenKind::End,
+    at: 0,
+    after_newline: false,
+};
 
 type Parse = Result<Expr, ExpressionError>;
 
@@ -188,12 +265,19 @@ impl<'t> Parser<'t, '_> {
     }
 
     fn expect(&mut self, symbol: &str) -> Result<(), ExpressionError> {
-        if self.take(symbol) { Ok(()) } else { self.unexpected(&format!("`{symbol}`")) }
+        if self.take(symbol) {
+            Ok(())
+        } else {
+            self.unexpected(&format!("`{symbol}`"))
+        }
     }
 
     fn unexpected<T>(&self, wanted: &str) -> Result<T, ExpressionError> {
         let token = self.peek();
-        Err(ExpressionError::Syntax { at: token.at, detail: format!("found {}, expected {wanted}", describe(token)) })
+        Err(ExpressionError::Syntax {
+            at: token.at,
+            detail: format!("found {}, expected {wanted}", describe(token)),
+        })
     }
 
     fn refuse<T>(&self, construct: &str, instead: &str) -> Result<T, ExpressionError> {
@@ -202,7 +286,11 @@ impl<'t> Parser<'t, '_> {
 
     fn enter(&mut self) -> Result<(), ExpressionError> {
         self.nesting += 1;
-        if self.nesting > MAX_NESTING { Err(too_deep()) } else { Ok(()) }
+        if self.nesting > MAX_NESTING {
+            Err(too_deep())
+        } else {
+            Ok(())
+        }
     }
 
     fn leave(&mut self) {
@@ -229,7 +317,10 @@ impl<'t> Parser<'t, '_> {
         if more {
             return self.refuse("several statements before the end", "write one expression");
         }
-        Ok(first.unwrap_or(Expr { kind: Kind::Null, depth: 1 }))
+        Ok(first.unwrap_or(Expr {
+            kind: Kind::Null,
+            depth: 1,
+        }))
     }
 
     fn statement(&mut self) -> Parse {
@@ -243,7 +334,10 @@ impl<'t> Parser<'t, '_> {
                 return self.assignment();
             }
             if STATEMENTS.contains(&&**word) {
-                return self.refuse(&format!("the statement `{word}`"), "write one expression; `a ? b : c` chooses");
+                return self.refuse(
+                    &format!("the statement `{word}`"),
+                    "write one expression; `a ? b : c` chooses",
+                );
             }
             let is_type = Class::built_in(word).is_some() || word.starts_with(char::is_uppercase);
             let names_another = matches!(&self.ahead(1).kind, TokenKind::Word(name) if !is_operator_word(name));
@@ -252,7 +346,20 @@ impl<'t> Parser<'t, '_> {
             }
         }
         if self.symbol() == "{" {
-            return self.unexpected("an expression");
+            self.at += 1;
+            self.skip_parameters();
+            if symbol_of(self.ahead(0)) != "}"
+                && self
+                    .tokens
+                    .get(self.at.saturating_sub(1))
+                    .is_some_and(|token| symbol_of(token) == "->")
+            {
+                return self.refuse("a closure `{…}`", "write contains, in or a comparison");
+            }
+            return self.unexpected("an expression before `{`");
+        }
+        if !word_of(self.peek()).is_empty() && symbol_of(self.ahead(1)) == ":" {
+            return self.refuse("a label", "write one expression");
         }
         let mut expr = self.assignment()?;
         while self.path == Some((start, self.at)) && self.starts_argument() {
@@ -273,7 +380,8 @@ impl<'t> Parser<'t, '_> {
                 !is_operator_word(word) && (!RESERVED.contains(&&**word) || matches!(&**word, "new" | "this"))
             }
             TokenKind::Number(..) | TokenKind::Text(_) | TokenKind::Template(_) => true,
-            TokenKind::Symbol(_) | TokenKind::End => false,
+            TokenKind::Symbol(symbol) => matches!(*symbol, "!" | "~"),
+            TokenKind::End => false,
         }
     }
 
@@ -293,7 +401,15 @@ impl<'t> Parser<'t, '_> {
             let name = Arc::clone(word);
             self.at += 1;
             let depth = expr.depth;
-            expr = self.node(Kind::Property { of: Box::new(expr), name, safe: false }, depth)?;
+            expr = self.node(
+                Kind::Property {
+                    of: Box::new(expr),
+                    name,
+                    safe: false,
+                },
+                depth,
+            )?;
+            expr = self.path_elements(expr)?;
         }
         Ok(expr)
     }
@@ -302,14 +418,34 @@ impl<'t> Parser<'t, '_> {
     fn apply(&mut self, head: Expr, mut arguments: Vec<Expr>) -> Parse {
         let below = deepest(&arguments).max(head.depth);
         match head.kind {
-            Kind::Property { of, name, safe } => self.node(Kind::Method { of, name, arguments, safe }, below),
+            Kind::Property { of, name, safe } => self.node(
+                Kind::Method {
+                    of,
+                    name,
+                    arguments,
+                    safe,
+                },
+                below,
+            ),
             Kind::Variable(index) => {
                 let name = self.names.get(index).map_or_else(|| "it".into(), Arc::clone);
                 self.node(Kind::Uncallable { name, arguments }, below)
             }
             kind => {
-                arguments.insert(0, Expr { kind, depth: head.depth });
-                self.node(Kind::Uncallable { name: "call".into(), arguments }, below)
+                arguments.insert(
+                    0,
+                    Expr {
+                        kind,
+                        depth: head.depth,
+                    },
+                );
+                self.node(
+                    Kind::Uncallable {
+                        name: "call".into(),
+                        arguments,
+                    },
+                    below,
+                )
             }
         }
     }
@@ -332,7 +468,10 @@ impl<'t> Parser<'t, '_> {
             )),
             _ => Err(ExpressionError::Syntax {
                 at: self.peek().at,
-                detail: format!("`{}` assigns, and what stands before it is no variable; to compare write `==`", self.symbol()),
+                detail: format!(
+                    "`{}` assigns, and what stands before it is no variable; to compare write `==`",
+                    self.symbol()
+                ),
             }),
         }
     }
@@ -343,13 +482,18 @@ impl<'t> Parser<'t, '_> {
         let expr = if self.take("?:") {
             let otherwise = self.conditional()?;
             let below = condition.depth.max(otherwise.depth);
+            let (condition, otherwise) = unified(condition, otherwise);
             self.node(Kind::Elvis(Box::new(condition), Box::new(otherwise)), below)?
         } else if self.take("?") {
             let then = self.assignment()?;
             self.expect(":")?;
             let otherwise = self.conditional()?;
             let below = condition.depth.max(then.depth).max(otherwise.depth);
-            self.node(Kind::Conditional(Box::new(condition), Box::new(then), Box::new(otherwise)), below)?
+            let (then, otherwise) = unified(then, otherwise);
+            self.node(
+                Kind::Conditional(Box::new(condition), Box::new(then), Box::new(otherwise)),
+                below,
+            )?
         } else {
             condition
         };
@@ -398,14 +542,16 @@ impl<'t> Parser<'t, '_> {
             ),
             Operator::InstanceOf | Operator::As => {
                 self.at += 1;
-                let class = self.type_name()?;
+                let to = self.type_name()?;
                 let below = left.depth;
                 let left = Box::new(left);
-                let kind = match operator {
-                    Operator::As => Kind::As(left, class),
-                    _ => Kind::InstanceOf(left, class),
-                };
-                self.node(kind, below)
+                match operator {
+                    Operator::As => self.conversion(to, below, Kind::As(left, to)),
+                    _ if to.primitive => {
+                        self.refuse("instanceof with a built-in type", "name the class, such as Integer")
+                    }
+                    _ => self.node(Kind::InstanceOf(left, to.class), below),
+                }
             }
             Operator::Or | Operator::And => {
                 let symbol = self.symbol();
@@ -415,12 +561,21 @@ impl<'t> Parser<'t, '_> {
                     operands.push(self.binary(level.above())?);
                 }
                 let below = deepest(&operands);
-                let kind = if symbol == "||" { Kind::Or(operands) } else { Kind::And(operands) };
+                let kind = if symbol == "||" {
+                    Kind::Or(operands)
+                } else {
+                    Kind::And(operands)
+                };
                 self.node(kind, below)
             }
             Operator::Plain(binary) => {
                 self.at += 1;
                 let right = self.binary(level.above())?;
+                let left = if level == Level::Shift {
+                    widened_by_distance(left, &right)
+                } else {
+                    left
+                };
                 let below = left.depth.max(right.depth);
                 self.node(Kind::Binary(binary, Box::new(left), Box::new(right)), below)
             }
@@ -428,7 +583,14 @@ impl<'t> Parser<'t, '_> {
                 self.at += 1;
                 let right = self.binary(level.above())?;
                 let below = left.depth.max(right.depth);
-                self.node(Kind::Range { from: Box::new(left), to: Box::new(right), inclusive }, below)
+                self.node(
+                    Kind::Range {
+                        from: Box::new(left),
+                        to: Box::new(right),
+                        inclusive,
+                    },
+                    below,
+                )
             }
         }
     }
@@ -445,11 +607,13 @@ impl<'t> Parser<'t, '_> {
         self.node(Kind::Unary(unary, Box::new(operand)), below)
     }
 
-    /// The smallest integers exist only with their sign.
+    /// The smallest integers exist only with their sign; no literal is a negative zero.
     fn negative_literal(&self, number: &Number) -> Option<Number> {
         let previous = self.at.checked_sub(1).and_then(|at| self.tokens.get(at))?;
-        let TokenKind::Number(_, true) = previous.kind else { return None };
-        number.negative_literal()
+        match previous.kind {
+            TokenKind::Number(_, plain) => number.negative_literal(plain),
+            _ => None,
+        }
     }
 
     fn unary(&mut self) -> Parse {
@@ -470,17 +634,21 @@ impl<'t> Parser<'t, '_> {
                 self.leave();
                 let below = operand.depth;
                 let operand = Box::new(operand);
-                let kind = if symbol == "!" { Kind::Not(operand) } else { Kind::Unary(Unary::Complement, operand) };
+                let kind = if symbol == "!" {
+                    Kind::Not(operand)
+                } else {
+                    Kind::Unary(Unary::Complement, operand)
+                };
                 self.node(kind, below)
             }
-            "(" => match self.cast() {
-                Some(class) => {
+            "(" => match self.cast()? {
+                Some((to, length)) => {
                     self.enter()?;
-                    self.at += 3;
+                    self.at += length;
                     let operand = self.unary()?;
                     self.leave();
                     let below = operand.depth;
-                    self.node(Kind::Cast(class, Box::new(operand)), below)
+                    self.conversion(to, below, Kind::Cast(to, Box::new(operand)))
                 }
                 None => self.postfix(),
             },
@@ -488,26 +656,43 @@ impl<'t> Parser<'t, '_> {
         }
     }
 
-    /// The class of `(Class) operand`.
-    fn cast(&self) -> Option<Class> {
-        let TokenKind::Word(word) = &self.ahead(1).kind else { return None };
-        if symbol_of(self.ahead(2)) != ")" {
-            return None;
+    /// The type of `(type) operand`, and how many tokens name it. A name in parentheses before an operand is always a type.
+    fn cast(&self) -> Result<Option<(Type, usize)>, ExpressionError> {
+        let mut length = 2;
+        while symbol_of(self.ahead(length)) == "." {
+            length += 2;
         }
-        if let Some(class) = Class::built_in(word) {
-            return Some(class);
+        let last = word_of(self.ahead(length - 1));
+        let named = (1..length).step_by(2).all(|at| {
+            let word = word_of(self.ahead(at));
+            !word.is_empty() && !matches!(word, "true" | "false" | "null" | "this" | "super" | "new")
+        });
+        if !named || symbol_of(self.ahead(length)) != ")" {
+            return Ok(None);
         }
-        let follows = self.ahead(3);
-        let operand = match &follows.kind {
+        length += 1;
+        let to = Type::named(last);
+        let operand = match &self.ahead(length).kind {
             TokenKind::Word(next) => !is_operator_word(next),
             TokenKind::Number(..) | TokenKind::Text(_) | TokenKind::Template(_) => true,
             TokenKind::Symbol(symbol) => matches!(*symbol, "(" | "[" | "!" | "~"),
             TokenKind::End => false,
         };
-        if operand { Class::named(word) } else { None }
+        match to {
+            Some(to) if operand || to.primitive => Ok(Some((to, length))),
+            None if operand && !(self.brackets == 0 && self.ahead(length).after_newline) => {
+                Err(ExpressionError::Syntax {
+                    at: self.peek().at,
+                    detail: format!(
+                        "`({last})` before a value converts to a class of that name, which is not known; leave the parentheses out"
+                    ),
+                })
+            }
+            _ => Ok(None),
+        }
     }
 
-    fn type_name(&mut self) -> Result<Class, ExpressionError> {
+    fn type_name(&mut self) -> Result<Type, ExpressionError> {
         let mut token = self.peek();
         // A package before the class adds nothing.
         while let TokenKind::Word(word) = &token.kind
@@ -517,8 +702,10 @@ impl<'t> Parser<'t, '_> {
             self.at += 2;
             token = self.peek();
         }
-        let TokenKind::Word(word) = &token.kind else { return self.unexpected("the name of a class") };
-        let Some(class) = Class::named(word).or_else(|| Class::built_in(word)) else {
+        let TokenKind::Word(word) = &token.kind else {
+            return self.unexpected("the name of a class");
+        };
+        let Some(to) = Type::named(word) else {
             if REFUSED_CLASSES.contains(&&**word) {
                 return self.refuse(&format!("the class `{word}`"), "only classes of values may be named");
             }
@@ -528,12 +715,26 @@ impl<'t> Parser<'t, '_> {
         if self.symbol() == "<" || (self.symbol() == "[" && symbol_of(self.ahead(1)) == "]") {
             return self.refuse("an array or generic type", "name the plain class");
         }
-        Ok(class)
+        Ok(to)
+    }
+
+    fn conversion(&self, to: Type, below: usize, kind: Kind) -> Parse {
+        if matches!(to.class, Class::Byte | Class::Short) {
+            return self.refuse("numbers of 8 and 16 bits", "convert to int");
+        }
+        self.node(kind, below)
     }
 
     fn postfix(&mut self) -> Parse {
         let start = self.at;
-        let mut expr = self.primary()?;
+        let expr = self.primary()?;
+        let expr = self.path_elements(expr)?;
+        self.path = Some((start, self.at));
+        Ok(expr)
+    }
+
+    /// What follows a value: `.name`, `(…)`, `[…]`, `{…}`.
+    fn path_elements(&mut self, mut expr: Expr) -> Parse {
         loop {
             let symbol = self.symbol();
             let line_ended = self.line_ended();
@@ -558,17 +759,21 @@ impl<'t> Parser<'t, '_> {
                         None => return self.refuse("an index without a value", "write `[0]`"),
                     };
                     let below = below.max(place.depth);
-                    expr = self.node(Kind::Index { of: Box::new(expr), at: Box::new(place) }, below)?;
+                    expr = self.node(
+                        Kind::Index {
+                            of: Box::new(expr),
+                            at: Box::new(place),
+                        },
+                        below,
+                    )?;
                 }
                 "{" if !line_ended => expr = self.closure_argument(expr)?,
                 "++" | "--" if !line_ended => {
                     return self.refuse("`++` and `--`", "a condition changes nothing; write `+ 1` or `- 1`");
                 }
-                _ => break,
+                _ => return Ok(expr),
             }
         }
-        self.path = Some((start, self.at));
-        Ok(expr)
     }
 
     /// `.name`, `.name(…)`, `."name"`.
@@ -583,7 +788,15 @@ impl<'t> Parser<'t, '_> {
                 if self.symbol() == "(" && !self.line_ended() {
                     let arguments = self.arguments("(", ")")?;
                     let below = below.max(deepest(&arguments));
-                    return self.node(Kind::Method { of, name, arguments, safe }, below);
+                    return self.node(
+                        Kind::Method {
+                            of,
+                            name,
+                            arguments,
+                            safe,
+                        },
+                        below,
+                    );
                 }
                 self.node(Kind::Property { of, name, safe }, below)
             }
@@ -591,7 +804,14 @@ impl<'t> Parser<'t, '_> {
                 let name = self.template(parts)?;
                 self.at += 1;
                 let below = below.max(name.depth);
-                self.node(Kind::Named { of, name: Box::new(name), safe }, below)
+                self.node(
+                    Kind::Named {
+                        of,
+                        name: Box::new(name),
+                        safe,
+                    },
+                    below,
+                )
             }
             TokenKind::Symbol("(") => self.refuse("a computed name", "write `[…]`"),
             TokenKind::Symbol("@" | "&") => self.refuse("a field or method reference", "write the name"),
@@ -621,7 +841,11 @@ impl<'t> Parser<'t, '_> {
     }
 
     fn refuse_spread(&self) -> Result<(), ExpressionError> {
-        if self.symbol() == "*" { self.refuse("the spread `*`", "write the elements") } else { Ok(()) }
+        if self.symbol() == "*" {
+            self.refuse("the spread `*`", "write the elements")
+        } else {
+            Ok(())
+        }
     }
 
     /// `name {…}`, which is what `${…}` inside a condition is: read, never run.
@@ -636,7 +860,10 @@ impl<'t> Parser<'t, '_> {
         let below = head.depth;
         match head.kind {
             Kind::Uncallable { .. } => Ok(head),
-            _ => self.apply(head, Vec::new()).map(|call| Expr { depth: call.depth.max(below), ..call }),
+            _ => self.apply(head, Vec::new()).map(|call| Expr {
+                depth: call.depth.max(below),
+                ..call
+            }),
         }
     }
 
@@ -706,7 +933,12 @@ impl<'t> Parser<'t, '_> {
             return self.node(kind, 0);
         }
         match &**word {
-            "new" => return self.refuse("the creation of an object (`new`)", "pass the value as a variable, or write a literal"),
+            "new" => {
+                return self.refuse(
+                    "the creation of an object (`new`)",
+                    "pass the value as a variable, or write a literal",
+                );
+            }
             "this" | "super" => return self.refuse(&format!("`{word}`"), "name a variable"),
             _ if RESERVED.contains(&&**word) || STATEMENTS.contains(&&**word) => return self.unexpected("a value"),
             _ => {}
@@ -729,15 +961,27 @@ impl<'t> Parser<'t, '_> {
         if self.symbol() == "(" && !self.line_ended() {
             let arguments = self.arguments("(", ")")?;
             let below = deepest(&arguments);
-            return self.node(Kind::Uncallable { name: Arc::clone(word), arguments }, below);
+            return self.node(
+                Kind::Uncallable {
+                    name: Arc::clone(word),
+                    arguments,
+                },
+                below,
+            );
         }
         if self.symbol() == "{" && !self.line_ended() {
             let known = self.names.len();
             self.closure()?;
             self.names.truncate(known);
-            return self.node(Kind::Uncallable { name: Arc::clone(word), arguments: Vec::new() }, 0);
+            return self.node(
+                Kind::Uncallable {
+                    name: Arc::clone(word),
+                    arguments: Vec::new(),
+                },
+                0,
+            );
         }
-        let index = self.variable(word);
+        let index = self.variable(word)?;
         self.node(Kind::Variable(index), 0)
     }
 
@@ -745,8 +989,11 @@ impl<'t> Parser<'t, '_> {
     fn package(&self) -> Option<usize> {
         let words: Vec<&str> = (0..=4).map(|ahead| word_of(self.ahead(ahead))).collect();
         let dots = symbol_of(self.ahead(1)) == "." && symbol_of(self.ahead(3)) == ".";
-        let [first, _, second, _, class] = words.as_slice() else { return None };
-        let known = matches!((*first, *second), ("java", "lang" | "math" | "util")) || (*first, *second) == ("groovy", "lang");
+        let [first, _, second, _, class] = words.as_slice() else {
+            return None;
+        };
+        let known =
+            matches!((*first, *second), ("java", "lang" | "math" | "util")) || (*first, *second) == ("groovy", "lang");
         (dots && known && (Class::named(class).is_some() || REFUSED_CLASSES.contains(class))).then_some(4)
     }
 
@@ -757,14 +1004,20 @@ impl<'t> Parser<'t, '_> {
             return self.refuse(&format!("the class `{word}`"), "pass the value as a variable");
         };
         if symbol_of(self.ahead(1)) != "." {
-            return self.refuse(&format!("the class `{word}` as a value"), "use it with as or instanceof");
+            return self.refuse(
+                &format!("the class `{word}` as a value"),
+                "use it with as or instanceof",
+            );
         }
         let TokenKind::Word(name) = &self.ahead(2).kind else {
             self.at += 2;
             return self.unexpected("a name");
         };
         if &**name == "class" {
-            return self.refuse(&format!("the class `{word}` as a value"), "use it with as or instanceof");
+            return self.refuse(
+                &format!("the class `{word}` as a value"),
+                "use it with as or instanceof",
+            );
         }
         let name = Arc::clone(name);
         self.at += 3;
@@ -776,11 +1029,14 @@ impl<'t> Parser<'t, '_> {
         self.node(Kind::Constant { class, name }, 0)
     }
 
-    fn variable(&mut self, name: &Arc<str>) -> usize {
-        self.names.iter().position(|known| known == name).unwrap_or_else(|| {
+    fn variable(&mut self, name: &Arc<str>) -> Result<usize, ExpressionError> {
+        if &**name == "$" {
+            return self.unexpected("more than `$` in a name");
+        }
+        Ok(self.names.iter().position(|known| known == name).unwrap_or_else(|| {
             self.names.push(Arc::clone(name));
             self.names.len() - 1
-        })
+        }))
     }
 
     /// `[a, b]`, `[k: v]`, `[:]`.
@@ -830,7 +1086,11 @@ impl<'t> Parser<'t, '_> {
         if !items.is_empty() && !entries.is_empty() {
             return self.unexpected("either elements or `key: value`, not both");
         }
-        Ok(if entries.is_empty() { (Kind::List(items), below) } else { (Kind::Map(entries), below) })
+        Ok(if entries.is_empty() {
+            (Kind::List(items), below)
+        } else {
+            (Kind::Map(entries), below)
+        })
     }
 
     /// A word before `:` is the text of the key.
@@ -838,7 +1098,9 @@ impl<'t> Parser<'t, '_> {
         if symbol_of(self.ahead(1)) != ":" {
             return Ok(None);
         }
-        let TokenKind::Word(word) = &self.peek().kind else { return Ok(None) };
+        let TokenKind::Word(word) = &self.peek().kind else {
+            return Ok(None);
+        };
         self.at += 1;
         self.node(Kind::Text(Arc::clone(word)), 0).map(Some)
     }
@@ -855,7 +1117,14 @@ impl<'t> Parser<'t, '_> {
                     }
                     self.enter()?;
                     let nesting = self.nesting;
-                    let mut inner = Parser { tokens, at: 0, names: &mut *self.names, nesting, brackets: 0, path: None };
+                    let mut inner = Parser {
+                        tokens,
+                        at: 0,
+                        names: &mut *self.names,
+                        nesting,
+                        brackets: 0,
+                        path: None,
+                    };
                     let piece = inner.script("end of `${…}`")?;
                     if !matches!(inner.peek().kind, TokenKind::End) {
                         return inner.unexpected("`}`");
@@ -874,24 +1143,57 @@ impl<'t> Parser<'t, '_> {
         let mut names = path.iter();
         let mut expr = match names.next() {
             Some(first) => {
-                let index = self.variable(first);
+                let index = self.variable(first)?;
                 self.node(Kind::Variable(index), 0)?
             }
             None => self.node(Kind::Null, 0)?,
         };
         for name in names {
             let depth = expr.depth;
-            expr = self.node(Kind::Property { of: Box::new(expr), name: Arc::clone(name), safe: false }, depth)?;
+            expr = self.node(
+                Kind::Property {
+                    of: Box::new(expr),
+                    name: Arc::clone(name),
+                    safe: false,
+                },
+                depth,
+            )?;
         }
         Ok(expr)
     }
 
     /// A node above nodes of depth `below`.
-    #[allow(clippy::unused_self, reason = "reads as the parser's own building block at every call")]
+    #[allow(
+        clippy::unused_self,
+        reason = "reads as the parser's own building block at every call"
+    )]
     fn node(&self, kind: Kind, below: usize) -> Parse {
         let depth = below + 1;
-        if depth > MAX_NESTING { Err(too_deep()) } else { Ok(Expr { kind, depth }) }
+        if depth > MAX_NESTING {
+            Err(too_deep())
+        } else {
+            Ok(Expr { kind, depth })
+        }
     }
+}
+
+/// A literal shifted by a literal of 64 bits is itself of 64 bits.
+fn widened_by_distance(mut left: Expr, distance: &Expr) -> Expr {
+    if let (Kind::Number(number), Kind::Number(by @ Number::Long(_))) = (&mut left.kind, &distance.kind)
+        && !matches!(number, Number::Int(i32::MIN..0))
+    {
+        number.widen_literal(by);
+    }
+    left
+}
+
+/// Two numbers written as the branches of one choice are of one kind, the wider one.
+fn unified(mut then: Expr, mut otherwise: Expr) -> (Expr, Expr) {
+    if let (Kind::Number(first), Kind::Number(second)) = (&mut then.kind, &mut otherwise.kind) {
+        first.widen_literal(second);
+        second.widen_literal(first);
+    }
+    (then, otherwise)
 }
 
 fn deepest(expressions: &[Expr]) -> usize {
@@ -899,11 +1201,19 @@ fn deepest(expressions: &[Expr]) -> usize {
 }
 
 fn symbol_of(token: &Token) -> &'static str {
-    if let TokenKind::Symbol(symbol) = token.kind { symbol } else { "" }
+    if let TokenKind::Symbol(symbol) = token.kind {
+        symbol
+    } else {
+        ""
+    }
 }
 
 fn word_of(token: &Token) -> &str {
-    if let TokenKind::Word(word) = &token.kind { word } else { "" }
+    if let TokenKind::Word(word) = &token.kind {
+        word
+    } else {
+        ""
+    }
 }
 
 fn is_operator_word(word: &str) -> bool {

@@ -9,7 +9,7 @@ use super::decimal::Decimal;
 use super::item::{Item, List, Map, check_text};
 use super::number::Number;
 use super::print::{binary_name, unary_name};
-use super::tree::{Binary, Class, Unary};
+use super::tree::{Binary, Class, Type, Unary};
 use super::{ExpressionError, MAX_NESTING, MAX_OPERATIONS, MAX_TEXT_BYTES, Variables, method, operator, statics};
 
 /// Levels of rhai that one level of the tree prints to, at most.
@@ -39,7 +39,9 @@ impl Program {
         let engine = engine()?;
         let ast = engine.compile_expression(rhai).map_err(|error| {
             debug_assert!(false, "printed condition does not compile: {error}: {rhai}");
-            ExpressionError::limit(format!("it is too large for the evaluator ({error}); split the condition"))
+            ExpressionError::limit(format!(
+                "it is too large for the evaluator ({error}); split the condition"
+            ))
         })?;
         Ok(Self { ast, variables })
     }
@@ -67,13 +69,15 @@ impl Program {
                 .unwrap_or_else(|| ExpressionError::evaluation("the evaluator failed without a reason")),
             EvalAltResult::ErrorVariableNotFound(known_as, _) => {
                 let index = self.variables.iter().position(|variable| *variable == known_as);
-                let name = index.and_then(|index| names.get(index)).map_or(known_as, ToString::to_string);
+                let name = index
+                    .and_then(|index| names.get(index))
+                    .map_or(known_as, ToString::to_string);
                 ExpressionError::Missing { name }
             }
             EvalAltResult::ErrorInFunctionCall(_, _, inner, _) => self.error(*inner, names),
-            EvalAltResult::ErrorTooManyOperations(_) => {
-                ExpressionError::limit(format!("it takes more than {MAX_OPERATIONS} operations; split the condition"))
-            }
+            EvalAltResult::ErrorTooManyOperations(_) => ExpressionError::limit(format!(
+                "it takes more than {MAX_OPERATIONS} operations; split the condition"
+            )),
             EvalAltResult::ErrorDataTooLarge(what, _) => ExpressionError::limit(what),
             EvalAltResult::ErrorStackOverflow(_) => ExpressionError::limit("it calls too deep"),
             other => ExpressionError::evaluation(other.to_string()),
@@ -120,7 +124,9 @@ fn probe(engine: &Engine) -> Result<(), ExpressionError> {
         return refused("nesting");
     }
     let long = format!("[{}]", "true,".repeat(MAX_TEXT_BYTES + 1));
-    let long = engine.compile_expression(long).map(|ast| engine.eval_ast::<Dynamic>(&ast).is_ok());
+    let long = engine
+        .compile_expression(long)
+        .map(|ast| engine.eval_ast::<Dynamic>(&ast).is_ok());
     if matches!(long, Ok(true)) {
         return refused("sizes of lists");
     }
@@ -141,20 +147,37 @@ fn answer<T>(result: Result<T, ExpressionError>) -> Answer<T> {
 
 /// The values of an array that the printer wrote.
 fn items(array: rhai::Array) -> Vec<Item> {
-    array.into_iter().map(|value| value.try_cast().unwrap_or(Item::Null)).collect()
+    array
+        .into_iter()
+        .map(|value| value.try_cast().unwrap_or(Item::Null))
+        .collect()
 }
 
 fn register_literals(engine: &mut Engine) {
-    let literal = |text: &str| answer(Decimal::read(text).unwrap_or_else(|| Err(ExpressionError::evaluation("no number"))));
+    let literal =
+        |text: &str| answer(Decimal::read(text).unwrap_or_else(|| Err(ExpressionError::evaluation("no number"))));
     engine.register_type_with_name::<Item>("value");
     engine.register_fn("nothing", || Item::Null);
     engine.register_fn("bool", Item::Bool);
     engine.register_fn("int", |int: rhai::INT| Item::Number(Number::from_i64(int)));
-    engine.register_fn("long", |text: &str| text.parse().map_or(Item::Null, |long| Item::Number(Number::Long(long))));
-    engine.register_fn("big", |text: &str| text.parse::<BigInt>().map_or(Item::Null, |big| Item::Number(Number::Big(big))));
-    engine.register_fn("decimal", move |text: &str| literal(text).map(|decimal| Item::Number(Number::Decimal(decimal))));
-    engine.register_fn("float", |text: &str| text.parse().map_or(Item::Null, |float| Item::Number(Number::Float(float))));
-    engine.register_fn("double", |text: &str| text.parse().map_or(Item::Null, |double| Item::Number(Number::Double(double))));
+    engine.register_fn("long", |text: &str| {
+        text.parse().map_or(Item::Null, |long| Item::Number(Number::Long(long)))
+    });
+    engine.register_fn("big", |text: &str| {
+        text.parse::<BigInt>()
+            .map_or(Item::Null, |big| Item::Number(Number::Big(big)))
+    });
+    engine.register_fn("decimal", move |text: &str| {
+        literal(text).map(|decimal| Item::Number(Number::Decimal(decimal)))
+    });
+    engine.register_fn("float", |text: &str| {
+        text.parse()
+            .map_or(Item::Null, |float| Item::Number(Number::Float(float)))
+    });
+    engine.register_fn("double", |text: &str| {
+        text.parse()
+            .map_or(Item::Null, |double| Item::Number(Number::Double(double)))
+    });
     engine.register_fn("text", |text: ImmutableString| Item::text(text.as_str()));
     engine.register_fn("template", |pieces: rhai::Array| answer(template(&items(pieces))));
     engine.register_fn("list", |array: rhai::Array| Item::List(List::of(items(array))));
@@ -163,8 +186,12 @@ fn register_literals(engine: &mut Engine) {
         let entries = std::iter::from_fn(|| Some((items.next()?, items.next()?)));
         answer(Map::of(entries).map(Item::Map))
     });
-    engine.register_fn("range", |from: Item, to: Item| answer(operator::range(&from, &to, true)));
-    engine.register_fn("range_before", |from: Item, to: Item| answer(operator::range(&from, &to, false)));
+    engine.register_fn("range", |from: Item, to: Item| {
+        answer(operator::range(&from, &to, true))
+    });
+    engine.register_fn("range_before", |from: Item, to: Item| {
+        answer(operator::range(&from, &to, false))
+    });
 }
 
 fn template(pieces: &[Item]) -> Result<Item, ExpressionError> {
@@ -180,18 +207,39 @@ fn register_operators(engine: &mut Engine) {
     engine.register_fn("truth", |item: Item| item.is_true());
     engine.register_fn("truth", |bool: bool| bool);
     engine.register_fn("true_or_nothing", |item: Item| {
-        if item.is_true() { Dynamic::from(item) } else { Dynamic::UNIT }
+        if item.is_true() {
+            Dynamic::from(item)
+        } else {
+            Dynamic::UNIT
+        }
     });
     for unary in Unary::ALL {
-        engine.register_fn(unary_name(unary), move |operand: Item| answer(operator::unary(unary, &operand)));
+        engine.register_fn(unary_name(unary), move |operand: Item| {
+            answer(operator::unary(unary, &operand))
+        });
     }
     for binary in Binary::ALL {
-        engine.register_fn(binary_name(binary), move |left: Item, right: Item| answer(operator::binary(binary, &left, &right)));
+        engine.register_fn(binary_name(binary), move |left: Item, right: Item| {
+            answer(operator::binary(binary, &left, &right))
+        });
     }
     let class = |name: &str| Class::named(name).unwrap_or(Class::Object);
-    engine.register_fn("instance", move |item: Item, name: &str| Item::Bool(operator::is_instance(&item, class(name))));
-    engine.register_fn("convert", move |item: Item, name: &str| answer(statics::convert(&item, class(name))));
-    engine.register_fn("cast", move |item: Item, name: &str| answer(statics::cast(&item, class(name))));
+    engine.register_fn("instance", move |item: Item, name: &str| {
+        Item::Bool(operator::is_instance(&item, class(name)))
+    });
+    let to = |name: &str| {
+        Type::named(name).unwrap_or(Type {
+            class: Class::Object,
+            primitive: false,
+        })
+    };
+    engine.register_fn("convert", move |item: Item, name: &str| {
+        answer(statics::convert(&item, to(name)))
+    });
+    engine.register_fn("cast", move |item: Item, name: &str| {
+        answer(statics::cast(&item, to(name)))
+    });
+    engine.register_fn("read", |item: Item| item);
 }
 
 fn register_members(engine: &mut Engine) {
@@ -208,26 +256,50 @@ fn register_members(engine: &mut Engine) {
         of => answer(named(&of, &name)),
     });
     engine.register_fn("method", |name: &str, of: Item| answer(method::call(&of, name, &[])));
-    engine.register_fn("method", |name: &str, of: Item, one: Item| answer(method::call(&of, name, &[one])));
-    engine.register_fn("method", |name: &str, of: Item, more: rhai::Array| answer(method::call(&of, name, &items(more))));
-    engine.register_fn("safe_method", |name: &str, of: Item| answer(safe_method(&of, name, &[])));
-    engine.register_fn("safe_method", |name: &str, of: Item, one: Item| answer(safe_method(&of, name, &[one])));
-    engine.register_fn("safe_method", |name: &str, of: Item, more: rhai::Array| answer(safe_method(&of, name, &items(more))));
+    engine.register_fn("method", |name: &str, of: Item, one: Item| {
+        answer(method::call(&of, name, &[one]))
+    });
+    engine.register_fn("method", |name: &str, of: Item, more: rhai::Array| {
+        answer(method::call(&of, name, &items(more)))
+    });
+    engine.register_fn("safe_method", |name: &str, of: Item| {
+        answer(safe_method(&of, name, &[]))
+    });
+    engine.register_fn("safe_method", |name: &str, of: Item, one: Item| {
+        answer(safe_method(&of, name, &[one]))
+    });
+    engine.register_fn("safe_method", |name: &str, of: Item, more: rhai::Array| {
+        answer(safe_method(&of, name, &items(more)))
+    });
     engine.register_fn("static_method", |name: &str| answer(statics::call(name, &[])));
-    engine.register_fn("static_method", |name: &str, one: Item| answer(statics::call(name, &[one])));
-    engine.register_fn("static_method", |name: &str, more: rhai::Array| answer(statics::call(name, &items(more))));
+    engine.register_fn("static_method", |name: &str, one: Item| {
+        answer(statics::call(name, &[one]))
+    });
+    engine.register_fn("static_method", |name: &str, more: rhai::Array| {
+        answer(statics::call(name, &items(more)))
+    });
     engine.register_fn("constant", |name: &str| answer(statics::constant(name)));
     engine.register_fn("no_such_method", |name: &str| answer::<Item>(Err(no_such_method(name))));
-    engine.register_fn("no_such_method", |name: &str, _: Item| answer::<Item>(Err(no_such_method(name))));
-    engine.register_fn("no_such_method", |name: &str, _: rhai::Array| answer::<Item>(Err(no_such_method(name))));
+    engine.register_fn("no_such_method", |name: &str, _: Item| {
+        answer::<Item>(Err(no_such_method(name)))
+    });
+    engine.register_fn("no_such_method", |name: &str, _: rhai::Array| {
+        answer::<Item>(Err(no_such_method(name)))
+    });
 }
 
 fn safe_method(of: &Item, name: &str, arguments: &[Item]) -> Result<Item, ExpressionError> {
-    if matches!(of, Item::Null) { Ok(Item::Null) } else { method::call(of, name, arguments) }
+    if matches!(of, Item::Null) {
+        Ok(Item::Null)
+    } else {
+        method::call(of, name, arguments)
+    }
 }
 
 fn no_such_method(name: &str) -> ExpressionError {
-    ExpressionError::evaluation(format!("there is nothing to call by the name `{name}`; methods are called on a value"))
+    ExpressionError::evaluation(format!(
+        "there is nothing to call by the name `{name}`; methods are called on a value"
+    ))
 }
 
 #[cfg(test)]

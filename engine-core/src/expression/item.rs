@@ -72,7 +72,9 @@ impl Steps {
     pub(super) fn take(&mut self, count: usize) -> Result<(), ExpressionError> {
         let left = self.0.checked_sub(u64::try_from(count).unwrap_or(u64::MAX));
         self.0 = left.ok_or_else(|| {
-            ExpressionError::limit(format!("one operation touches more than {MAX_STEPS} elements; compute it outside the condition"))
+            ExpressionError::limit(format!(
+                "one operation touches more than {MAX_STEPS} elements; compute it outside the condition"
+            ))
         })?;
         Ok(())
     }
@@ -84,7 +86,10 @@ impl List {
     }
 
     pub(super) fn with_kind(kind: ListKind, items: Vec<Item>) -> Self {
-        Self { kind, items: Items::Own(Arc::new(items)) }
+        Self {
+            kind,
+            items: Items::Own(Arc::new(items)),
+        }
     }
 
     /// The integers from one to another, up or down.
@@ -95,7 +100,19 @@ impl List {
             (false, Ordering::Greater) => Items::Range { from, to: to + 1 },
             (false, Ordering::Equal) => Items::Empty,
         };
-        Self { kind: ListKind::List, items }
+        Self {
+            kind: ListKind::List,
+            items,
+        }
+    }
+
+    /// First and last integer of a range that is not empty.
+    pub(super) fn ends(&self) -> Option<(i32, i32)> {
+        if let Items::Range { from, to } = self.items {
+            Some((from, to))
+        } else {
+            None
+        }
     }
 
     pub(super) fn is_range(&self) -> bool {
@@ -106,7 +123,9 @@ impl List {
         match &self.items {
             Items::Own(items) => items.len(),
             Items::Given(values) => values.len(),
-            Items::Range { from, to } => usize::try_from(from.abs_diff(*to)).unwrap_or(usize::MAX).saturating_add(1),
+            Items::Range { from, to } => usize::try_from(from.abs_diff(*to))
+                .unwrap_or(usize::MAX)
+                .saturating_add(1),
             Items::Empty => 0,
         }
     }
@@ -117,7 +136,11 @@ impl List {
             Items::Given(values) => values.get(index).map(Item::from),
             Items::Range { from, to } if index < self.len() => {
                 let offset = i64::try_from(index).ok()?;
-                let at = if from <= to { i64::from(*from) + offset } else { i64::from(*from) - offset };
+                let at = if from <= to {
+                    i64::from(*from) + offset
+                } else {
+                    i64::from(*from) - offset
+                };
                 Some(Item::Number(Number::from_i64(at)))
             }
             Items::Range { .. } | Items::Empty => None,
@@ -186,9 +209,11 @@ impl Map {
     pub(super) fn entries(&self) -> Box<dyn Iterator<Item = (Item, Item)> + '_> {
         match self {
             Self::Own(entries) => Box::new(entries.iter().cloned()),
-            Self::Given(entries) => {
-                Box::new(entries.iter().map(|(key, value)| (Item::Text(Arc::clone(key)), Item::from(value))))
-            }
+            Self::Given(entries) => Box::new(
+                entries
+                    .iter()
+                    .map(|(key, value)| (Item::Text(Arc::clone(key)), Item::from(value))),
+            ),
         }
     }
 
@@ -222,11 +247,18 @@ impl From<&Value> for Item {
             Value::Decimal(decimal) => {
                 let (digits, scale) = decimal.as_bigint_and_exponent();
                 // JSON's integers have neither point nor exponent: a scale of zero is an integer.
-                Self::Number(if scale == 0 { integer(digits) } else { Number::Decimal(Decimal { digits, scale }) })
+                Self::Number(if scale == 0 {
+                    integer(digits)
+                } else {
+                    Number::Decimal(Decimal { digits, scale })
+                })
             }
             Value::Number(text) => Self::Huge(Arc::clone(text)),
             Value::Text(text) => Self::Text(Arc::clone(text)),
-            Value::List(values) => Self::List(List { kind: ListKind::List, items: Items::Given(Arc::clone(values)) }),
+            Value::List(values) => Self::List(List {
+                kind: ListKind::List,
+                items: Items::Given(Arc::clone(values)),
+            }),
             Value::Map(entries) => Self::Map(Map::Given(Arc::clone(entries))),
         }
     }
@@ -312,7 +344,10 @@ impl Item {
             Self::Text(text) | Self::Template(text) => !text.is_empty(),
             Self::List(list) => list.len() > 0,
             Self::Map(map) => map.len() > 0,
-            Self::Huge(text) => text.bytes().take_while(|byte| !matches!(byte, b'e' | b'E')).any(|byte| (b'1'..=b'9').contains(&byte)),
+            Self::Huge(text) => text
+                .bytes()
+                .take_while(|byte| !matches!(byte, b'e' | b'E'))
+                .any(|byte| (b'1'..=b'9').contains(&byte)),
         }
     }
 
@@ -326,18 +361,25 @@ impl Item {
             (Self::Char(left), Self::Char(right)) => left == right,
             (Self::Text(left), Self::Text(right)) | (Self::Template(left), Self::Template(right)) => left == right,
             (Self::List(left), Self::List(right)) => {
-                if left.kind != right.kind || matches!(left.kind, ListKind::Values | ListKind::Array) || left.len() != right.len() {
+                if left.kind != right.kind
+                    || matches!(left.kind, ListKind::Values | ListKind::Array)
+                    || left.len() != right.len()
+                {
                     return Ok(false);
                 }
                 if left.kind == ListKind::Set {
                     return every(left.iter(), |item| right.contains(&item, steps));
                 }
-                every(left.iter().zip(right.iter()), |(left, right)| left.is_same(&right, steps))?
+                every(left.iter().zip(right.iter()), |(left, right)| {
+                    left.is_same(&right, steps)
+                })?
             }
             (Self::Map(left), Self::Map(right)) => {
                 left.len() == right.len()
                     && every(left.entries(), |(key, value)| {
-                        right.get(&key, steps)?.map_or(Ok(false), |other| value.is_same(&other, steps))
+                        right
+                            .get(&key, steps)?
+                            .map_or(Ok(false), |other| value.is_same(&other, steps))
                     })?
             }
             (Self::Huge(left), Self::Huge(right)) if left == right => true,
@@ -354,10 +396,8 @@ impl Item {
             (Self::Null, Self::Null) => Ok(true),
             (Self::Null, _) | (_, Self::Null) => Ok(false),
             (Self::Huge(left), Self::Huge(right)) if left == right => Ok(true),
-            (Self::Huge(text), Self::Number(_) | Self::Huge(_)) | (Self::Number(_), Self::Huge(text)) => Err(huge(text)),
-            (Self::Number(Number::Double(left)), Self::Number(Number::Double(right))) => {
-                // Two doubles are compared as the machine does.
-                Ok(left.partial_cmp(right) == Some(Ordering::Equal))
+            (Self::Huge(text), Self::Number(_) | Self::Huge(_)) | (Self::Number(_), Self::Huge(text)) => {
+                Err(huge(text))
             }
             (Self::List(left), Self::List(right)) => equal_lists(left, right, steps),
             (Self::Map(left), Self::Map(right)) => equal_maps(left, right, steps),
@@ -368,13 +408,42 @@ impl Item {
 
     /// `<=>` and what is built on it.
     pub(super) fn compare(&self, other: &Self) -> Result<Ordering, ExpressionError> {
-        if let (Self::Huge(text), Self::Number(_) | Self::Huge(_)) | (Self::Number(_), Self::Huge(text)) = (self, other) {
+        if let (Self::Huge(text), Self::Number(_) | Self::Huge(_)) | (Self::Number(_), Self::Huge(text)) = (self, other)
+        {
             return Err(huge(text));
+        }
+        if let (Self::Template(text), other) = (self, other)
+            && !matches!(other, Self::Null)
+        {
+            return Ok(compare_texts(text, &other.java_text()?));
+        }
+        if self.is_identical(other) {
+            return Ok(Ordering::Equal);
         }
         self.ordering(other).ok_or_else(|| {
             let (left, right) = (self.class(), other.class());
-            ExpressionError::evaluation(format!("a {left} cannot be compared with a {right}; bring both to one kind"))
+            ExpressionError::evaluation(format!(
+                "a {left} cannot be compared with a {right}; bring both to one kind"
+            ))
         })
+    }
+
+    /// Whether both are one and the same list or map.
+    fn is_identical(&self, other: &Self) -> bool {
+        match (self, other) {
+            (
+                Self::List(List {
+                    items: Items::Given(left),
+                    ..
+                }),
+                Self::List(List {
+                    items: Items::Given(right),
+                    ..
+                }),
+            ) => Arc::ptr_eq(left, right),
+            (Self::Map(Map::Given(left)), Self::Map(Map::Given(right))) => Arc::ptr_eq(left, right),
+            _ => false,
+        }
     }
 
     /// The order of two values that have one.
@@ -395,7 +464,9 @@ impl Item {
                 compare_texts(left, right.encode_utf8(&mut [0; 4]))
             }
             (Self::Bool(left), Self::Bool(right)) => left.cmp(right),
-            (Self::Text(left) | Self::Template(left), Self::Text(right) | Self::Template(right)) => compare_texts(left, right),
+            (Self::Text(left) | Self::Template(left), Self::Text(right) | Self::Template(right)) => {
+                compare_texts(left, right)
+            }
             _ => return None,
         })
     }
@@ -406,16 +477,38 @@ impl Item {
             return Ok(Arc::clone(text));
         }
         let mut text = String::new();
-        self.write(&mut text)?;
+        self.write(&mut text, ["[", ":", "]", "[:]"])?;
         Ok(text.into())
     }
 
-    fn write(&self, text: &mut String) -> Result<(), ExpressionError> {
+    /// The value's text by Java's own `toString`, which writes maps in another way.
+    pub(super) fn java_text(&self) -> Result<String, ExpressionError> {
+        self.refuse_range()?;
+        let mut text = String::new();
+        self.write(&mut text, ["{", "=", "}", "{}"])?;
+        Ok(text)
+    }
+
+    /// A range has a text of its own, which conditions do not make.
+    pub(super) fn refuse_range(&self) -> Result<(), ExpressionError> {
+        match self {
+            Self::List(list) if list.is_range() => Err(ExpressionError::evaluation(
+                "the text of a range is not supported; write its elements as a list",
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// Writes the value with the signs that open, divide and close a map, and those of an empty one.
+    fn write(&self, text: &mut String, signs: [&str; 4]) -> Result<(), ExpressionError> {
+        let [open, divide, close, empty] = signs;
         match self {
             Self::Null => text.push_str("null"),
             Self::Bool(bool) => text.push_str(if *bool { "true" } else { "false" }),
             Self::Number(number) => text.push_str(&number.to_string()),
-            Self::Char(unit) => text.extend(char::decode_utf16([*unit]).map(|c| c.unwrap_or(char::REPLACEMENT_CHARACTER))),
+            Self::Char(unit) => {
+                text.extend(char::decode_utf16([*unit]).map(|c| c.unwrap_or(char::REPLACEMENT_CHARACTER)))
+            }
             Self::Text(part) | Self::Template(part) | Self::Huge(part) => text.push_str(part),
             Self::List(list) => {
                 text.push('[');
@@ -423,24 +516,26 @@ impl Item {
                     if at > 0 {
                         text.push_str(", ");
                     }
-                    item.write(text)?;
+                    item.refuse_range()?;
+                    item.write(text, signs)?;
                     check_text(text.len())?;
                 }
                 text.push(']');
             }
-            Self::Map(map) if map.len() == 0 => text.push_str("[:]"),
+            Self::Map(map) if map.len() == 0 => text.push_str(empty),
             Self::Map(map) => {
-                text.push('[');
+                text.push_str(open);
                 for (at, (key, value)) in map.entries().enumerate() {
                     if at > 0 {
                         text.push_str(", ");
                     }
-                    key.write(text)?;
-                    text.push(':');
-                    value.write(text)?;
+                    value.refuse_range()?;
+                    key.write(text, signs)?;
+                    text.push_str(divide);
+                    value.write(text, signs)?;
                     check_text(text.len())?;
                 }
-                text.push(']');
+                text.push_str(close);
             }
         }
         check_text(text.len())
@@ -449,12 +544,19 @@ impl Item {
 
 fn equal_lists(left: &List, right: &List, steps: &mut Steps) -> Result<bool, ExpressionError> {
     let ordered = |kind| matches!(kind, ListKind::List | ListKind::Array);
+    if left.kind == ListKind::Values && right.kind == ListKind::Values {
+        return Err(ExpressionError::evaluation(
+            "the values of two maps cannot be compared; compare the maps",
+        ));
+    }
     if left.len() != right.len() {
         return Ok(false);
     }
     match (left.kind, right.kind) {
         (left_kind, right_kind) if ordered(left_kind) && ordered(right_kind) => {
-            every(left.iter().zip(right.iter()), |(left, right)| left.equals(&right, steps))
+            every(left.iter().zip(right.iter()), |(left, right)| {
+                left.equals(&right, steps)
+            })
         }
         (ListKind::Set, ListKind::Set) => every(left.iter(), |item| {
             for other in right.iter() {
@@ -472,7 +574,11 @@ fn equal_maps(left: &Map, right: &Map, steps: &mut Steps) -> Result<bool, Expres
     if left.len() != right.len() {
         return Ok(false);
     }
-    every(left.entries(), |(key, value)| right.get(&key, steps)?.map_or(Ok(false), |other| value.equals(&other, steps)))
+    every(left.entries(), |(key, value)| {
+        right
+            .get(&key, steps)?
+            .map_or(Ok(false), |other| value.equals(&other, steps))
+    })
 }
 
 /// Whether a fallible test holds for every element.
@@ -490,7 +596,9 @@ fn every<T>(
 
 pub(super) fn huge(text: &str) -> ExpressionError {
     let start: String = text.chars().take(20).collect();
-    ExpressionError::limit(format!("the number {start}… is too large to compute with; store a smaller number"))
+    ExpressionError::limit(format!(
+        "the number {start}… is too large to compute with; store a smaller number"
+    ))
 }
 
 pub(super) fn check_text(length: usize) -> Result<(), ExpressionError> {
@@ -527,7 +635,9 @@ pub(super) fn compare_texts(left: &str, right: &str) -> Ordering {
         Some((left, right)) if (left > '\u{ffff}') == (right > '\u{ffff}') => left.cmp(&right),
         Some((left, right)) => {
             let (mut first, mut second) = ([0; 2], [0; 2]);
-            left.encode_utf16(&mut first).iter().cmp(right.encode_utf16(&mut second).iter())
+            left.encode_utf16(&mut first)
+                .iter()
+                .cmp(right.encode_utf16(&mut second).iter())
         }
         None => left.len().cmp(&right.len()),
     }

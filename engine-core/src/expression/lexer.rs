@@ -39,9 +39,9 @@ pub(super) enum Part {
 
 /// Longest first, so that the first match is the token.
 const SYMBOLS: [&str; 57] = [
-    ">>>=", "<=>", "==~", "===", "!==", ">>>", "<<=", ">>=", "**=", "...", "..<", "?.", "?:", "*.", ".&", ".@", "->", "==",
-    "!=", "<=", ">=", "&&", "||", "<<", ">>", "**", "..", "++", "--", "+=", "-=", "*=", "/=", "%=", "&=", "|=", "^=", "=~",
-    "=", "<", ">", "+", "-", "*", "/", "%", "!", "~", "&", "|", "^", "?", ":", ".", ",", ";", "@",
+    ">>>=", "<=>", "==~", "===", "!==", ">>>", "<<=", ">>=", "**=", "...", "..<", "?.", "?:", "*.", ".&", ".@", "->",
+    "==", "!=", "<=", ">=", "&&", "||", "<<", ">>", "**", "..", "++", "--", "+=", "-=", "*=", "/=", "%=", "&=", "|=",
+    "^=", "=~", "=", "<", ">", "+", "-", "*", "/", "%", "!", "~", "&", "|", "^", "?", ":", ".", ",", ";", "@",
 ];
 const BRACKETS: [&str; 6] = ["(", ")", "[", "]", "{", "}"];
 
@@ -70,7 +70,10 @@ impl Lexer<'_> {
     }
 
     fn syntax<T>(&self, at: usize, detail: impl Into<String>) -> Result<T, ExpressionError> {
-        Err(ExpressionError::Syntax { at, detail: detail.into() })
+        Err(ExpressionError::Syntax {
+            at,
+            detail: detail.into(),
+        })
     }
 
     /// Reads to the end, or, inside `${`, to the brace that closes it.
@@ -84,11 +87,19 @@ impl Lexer<'_> {
                 if embedded {
                     return self.syntax(at, "`${` is not closed by `}`");
                 }
-                tokens.push(Token { kind: TokenKind::End, at, after_newline });
+                tokens.push(Token {
+                    kind: TokenKind::End,
+                    at,
+                    after_newline,
+                });
                 return Ok(tokens);
             };
             if next == '}' && embedded && braces == 0 {
-                tokens.push(Token { kind: TokenKind::End, at, after_newline });
+                tokens.push(Token {
+                    kind: TokenKind::End,
+                    at,
+                    after_newline,
+                });
                 self.at += 1;
                 return Ok(tokens);
             }
@@ -98,7 +109,11 @@ impl Lexer<'_> {
                 TokenKind::Symbol("}") => braces = braces.saturating_sub(1),
                 _ => {}
             }
-            tokens.push(Token { kind, at, after_newline });
+            tokens.push(Token {
+                kind,
+                at,
+                after_newline,
+            });
         }
     }
 
@@ -112,12 +127,17 @@ impl Lexer<'_> {
                 "text between slashes (a regular expression)",
                 "write the text in quotes, and contains, startsWith or endsWith instead of a pattern",
             )),
-            '$' if self.rest().starts_with("$/") => {
-                Err(unsupported(self.at, "text between `$/` and `/$`", "write the text in quotes"))
-            }
+            '$' if self.rest().starts_with("$/") => Err(unsupported(
+                self.at,
+                "text between `$/` and `/$`",
+                "write the text in quotes",
+            )),
             _ if is_name_part(next) => self.word(),
             _ => {
-                let symbol = BRACKETS.iter().chain(&SYMBOLS).find(|symbol| self.rest().starts_with(**symbol));
+                let symbol = BRACKETS
+                    .iter()
+                    .chain(&SYMBOLS)
+                    .find(|symbol| self.rest().starts_with(**symbol));
                 let Some(symbol) = symbol else {
                     return self.syntax(self.at, format!("unexpected character `{}`", next.escape_debug()));
                 };
@@ -177,7 +197,11 @@ impl Lexer<'_> {
     fn quoted(&mut self, quote: char) -> Result<TokenKind, ExpressionError> {
         let start = self.at;
         let triple = quote.to_string().repeat(3);
-        let close = if self.rest().starts_with(&triple) { triple } else { quote.to_string() };
+        let close = if self.rest().starts_with(&triple) {
+            triple
+        } else {
+            quote.to_string()
+        };
         self.at += close.len();
         let mut parts: Vec<Part> = Vec::new();
         let mut text = String::new();
@@ -236,8 +260,16 @@ impl Lexer<'_> {
             }
             '0'..='7' => {
                 let most = if next <= '3' { 2 } else { 1 };
-                let more = self.rest().bytes().take(most).take_while(|byte| (b'0'..=b'7').contains(byte)).count();
-                let code = self.text.get(at + 1..self.at + more).and_then(|digits| u32::from_str_radix(digits, 8).ok());
+                let more = self
+                    .rest()
+                    .bytes()
+                    .take(most)
+                    .take_while(|byte| (b'0'..=b'7').contains(byte))
+                    .count();
+                let code = self
+                    .text
+                    .get(at + 1..self.at + more)
+                    .and_then(|digits| u32::from_str_radix(digits, 8).ok());
                 self.at += more;
                 text.extend(code.and_then(char::from_u32));
             }
@@ -266,7 +298,10 @@ impl Lexer<'_> {
     }
 
     fn code_unit(&mut self, at: usize) -> Result<u16, ExpressionError> {
-        let digits = self.rest().get(..4).filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()));
+        let digits = self
+            .rest()
+            .get(..4)
+            .filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()));
         let Some(unit) = digits.and_then(|digits| u16::from_str_radix(digits, 16).ok()) else {
             return self.syntax(at, "`\\u` needs four hexadecimal digits");
         };
@@ -288,11 +323,19 @@ impl Lexer<'_> {
         }
         let mut names = Vec::new();
         loop {
-            let starts = self.peek().is_some_and(|c| is_name_part(c) && c != '$' && !c.is_ascii_digit());
+            let starts = self
+                .peek()
+                .is_some_and(|c| is_name_part(c) && c != '$' && !c.is_ascii_digit());
             if !starts {
-                return self.syntax(at, "`$` in double quotes needs a name or `{`; write `\\$` for the character itself");
+                return self.syntax(
+                    at,
+                    "`$` in double quotes needs a name or `{`; write `\\$` for the character itself",
+                );
             }
-            let length = self.rest().find(|c| !is_name_part(c) || c == '$').unwrap_or(self.rest().len());
+            let length = self
+                .rest()
+                .find(|c| !is_name_part(c) || c == '$')
+                .unwrap_or(self.rest().len());
             let name: Arc<str> = self.rest().get(..length).unwrap_or_default().into();
             if let Some(wrong) = name.chars().find(|&c| !is_valid_in_name(c)) {
                 return self.syntax(at, format!("`{}` may not stand in a name", wrong.escape_debug()));
@@ -301,7 +344,9 @@ impl Lexer<'_> {
             names.push(name);
             let mut ahead = self.rest().chars();
             let goes_on = ahead.next() == Some('.')
-                && ahead.next().is_some_and(|c| is_name_part(c) && c != '$' && !c.is_ascii_digit());
+                && ahead
+                    .next()
+                    .is_some_and(|c| is_name_part(c) && c != '$' && !c.is_ascii_digit());
             if !goes_on {
                 return Ok(Part::Path(names));
             }
@@ -311,12 +356,16 @@ impl Lexer<'_> {
 }
 
 pub(super) fn too_deep() -> ExpressionError {
-    ExpressionError::Limit { detail: format!("it nests deeper than {MAX_NESTING} levels; split the condition") }
+    ExpressionError::Limit {
+        detail: format!("it nests deeper than {MAX_NESTING} levels; split the condition"),
+    }
 }
 
 /// An error that names a construct, where it stands and what to write instead.
 pub(super) fn unsupported(at: usize, construct: &str, instead: &str) -> ExpressionError {
-    ExpressionError::Unsupported { construct: format!("{construct} at byte {at}; {instead}") }
+    ExpressionError::Unsupported {
+        construct: format!("{construct} at byte {at}; {instead}"),
+    }
 }
 
 fn ends_operand(before: Option<&TokenKind>) -> bool {
@@ -335,5 +384,8 @@ fn is_name_part(c: char) -> bool {
 
 /// What may really stand in one.
 fn is_valid_in_name(c: char) -> bool {
-    c.is_ascii() || (c <= '\u{ffff}' && (c.is_alphanumeric() || matches!(c, '\u{300}'..='\u{36f}' | '\u{20a0}'..='\u{20bf}' | '\u{203f}' | '\u{ff3f}')))
+    c.is_ascii()
+        || (c <= '\u{ffff}'
+            && (c.is_alphanumeric()
+                || matches!(c, '\u{300}'..='\u{36f}' | '\u{20a0}'..='\u{20bf}' | '\u{203f}' | '\u{ff3f}')))
 }

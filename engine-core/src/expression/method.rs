@@ -50,7 +50,9 @@ fn null_method(name: &str, arguments: &[Item]) -> Answer {
         ("asBoolean", []) => Ok(Item::Bool(false)),
         ("is", [other]) => Ok(Item::Bool(matches!(other, Item::Null))),
         ("plus", [Item::Text(text)]) => Ok(Item::text(format!("null{text}"))),
-        _ => Err(ExpressionError::evaluation(format!("null has no method `{name}`; write `?.{name}(…)` or test for null first"))),
+        _ => Err(ExpressionError::evaluation(format!(
+            "null has no method `{name}`; write `?.{name}(…)` or test for null first"
+        ))),
     }
 }
 
@@ -58,8 +60,12 @@ fn null_method(name: &str, arguments: &[Item]) -> Answer {
 pub(super) fn common_method(of: &Item, name: &str, arguments: &[Item]) -> Answer {
     match (name, arguments) {
         ("equals", [other]) => of.is_same(other, &mut Steps::new()).map(Item::Bool),
-        ("toString", []) => of.format().map(Item::Text),
+        ("toString", []) => {
+            of.refuse_range()?;
+            of.format().map(Item::Text)
+        }
         ("asBoolean", []) => Ok(Item::Bool(of.is_true())),
+        ("getAt", [name]) if name.as_text().is_some() => operator::index(of, name),
         ("isCase", [item]) => operator::binary(Binary::In, item, of),
         _ => Err(no_method(of, name, arguments)),
     }
@@ -113,7 +119,9 @@ fn number_method(of: &Item, number: &Number, name: &str, arguments: &[Item]) -> 
         ("floatValue" | "toFloat", []) => Ok(Number::Float(number.to_float()).into()),
         ("toBigDecimal", []) => number.to_decimal().map(|decimal| Number::Decimal(decimal).into()),
         ("toBigInteger", []) => number.to_big().map(|big| Number::Big(big).into()),
-        ("compareTo", [Item::Number(_) | Item::Char(_)]) => of.compare(first(arguments)).map(|order| Item::int(sign(order))),
+        ("compareTo", [Item::Number(_) | Item::Char(_)]) => {
+            of.compare(first(arguments)).map(|order| Item::int(sign(order)))
+        }
         ("plus", [Item::Number(_) | Item::Text(_)]) => binary(Binary::Add),
         ("minus", [Item::Number(_)]) => binary(Binary::Subtract),
         ("multiply", [Item::Number(_)]) => binary(Binary::Multiply),
@@ -126,7 +134,8 @@ fn number_method(of: &Item, number: &Number, name: &str, arguments: &[Item]) -> 
         ("or", [Item::Number(_)]) => binary(Binary::BitOr),
         ("xor", [Item::Number(_)]) => binary(Binary::BitXor),
         ("intdiv", [Item::Number(_)]) => operator::arithmetic(Arithmetic::Quotient, "intdiv", of, first(arguments)),
-        ("negative" | "unaryMinus", []) => operator::unary(Unary::Minus, of),
+        ("unaryMinus", []) if matches!(number, Number::Float(_)) => Ok(Number::Double(-number.to_double()).into()),
+        ("unaryMinus", []) => operator::unary(Unary::Minus, of),
         ("abs", []) => Ok(number.abs().into()),
         _ => match number {
             Number::Decimal(decimal) => decimal_method(of, decimal, name, arguments),
@@ -139,6 +148,14 @@ fn number_method(of: &Item, number: &Number, name: &str, arguments: &[Item]) -> 
 
 fn decimal_method(of: &Item, decimal: &Decimal, name: &str, arguments: &[Item]) -> Answer {
     let wrap = |decimal| Ok(Number::Decimal(decimal).into());
+    // These take every number that is exact.
+    if let (
+        "add" | "subtract" | "max" | "min",
+        [Item::Number(other @ (Number::Int(_) | Number::Long(_) | Number::Big(_)))],
+    ) = (name, arguments)
+    {
+        return decimal_method(of, decimal, name, &[Number::Decimal(other.to_decimal()?).into()]);
+    }
     match (name, arguments) {
         ("scale", []) => Ok(Number::from_i64(decimal.scale).into()),
         ("precision", []) => Ok(Number::from_i64(i64::try_from(decimal.precision()).unwrap_or(i64::MAX)).into()),
@@ -150,12 +167,18 @@ fn decimal_method(of: &Item, decimal: &Decimal, name: &str, arguments: &[Item]) 
         ("add", [Item::Number(Number::Decimal(other))]) => decimal.add(other).and_then(wrap),
         ("subtract", [Item::Number(Number::Decimal(other))]) => decimal.subtract(other).and_then(wrap),
         ("multiply", [Item::Number(Number::Decimal(other))]) => decimal.multiply(other).and_then(wrap),
-        ("max", [Item::Number(Number::Decimal(other))]) => wrap(if decimal.compare(other).is_lt() { other } else { decimal }.clone()),
-        ("min", [Item::Number(Number::Decimal(other))]) => wrap(if decimal.compare(other).is_gt() { other } else { decimal }.clone()),
+        ("max", [Item::Number(Number::Decimal(other))]) => {
+            wrap(if decimal.compare(other).is_lt() { other } else { decimal }.clone())
+        }
+        ("min", [Item::Number(Number::Decimal(other))]) => {
+            wrap(if decimal.compare(other).is_gt() { other } else { decimal }.clone())
+        }
         ("setScale", [Item::Number(Number::Int(scale))]) => {
             let rescaled = Decimal::new(decimal.with_scale((*scale).into()).digits, (*scale).into())?;
             if rescaled.compare(decimal).is_ne() {
-                return Err(ExpressionError::evaluation(format!("{decimal} does not fit {scale} decimal places without rounding")));
+                return Err(ExpressionError::evaluation(format!(
+                    "{decimal} does not fit {scale} decimal places without rounding"
+                )));
             }
             wrap(rescaled)
         }
@@ -165,7 +188,10 @@ fn decimal_method(of: &Item, decimal: &Decimal, name: &str, arguments: &[Item]) 
 
 fn stripped(decimal: &Decimal) -> Decimal {
     if decimal.digits.is_zero() {
-        return Decimal { digits: BigInt::zero(), scale: 0 };
+        return Decimal {
+            digits: BigInt::zero(),
+            scale: 0,
+        };
     }
     let mut stripped = decimal.clone();
     while (&stripped.digits % 10_u32).is_zero() {
@@ -253,11 +279,14 @@ fn list_method(of: &Item, list: &List, name: &str, arguments: &[Item]) -> Answer
         ("sum", []) => {
             let items = list.to_vec()?;
             let mut items = items.iter();
-            let Some(start) = items.next().cloned() else { return Ok(Item::Null) };
+            let Some(start) = items.next().cloned() else {
+                return Ok(Item::Null);
+            };
             items.try_fold(start, |sum, item| operator::binary(Binary::Add, &sum, item))
         }
         ("max", []) => extreme(list, Ordering::Greater),
         ("min", []) => extreme(list, Ordering::Less),
+        ("join", []) => join(list, &Item::text("")),
         ("join", [separator]) if separator.as_text().is_some() => join(list, separator),
         ("plus", [other]) => operator::binary(Binary::Add, of, other),
         ("minus", [other]) => operator::binary(Binary::Subtract, of, other),
@@ -287,13 +316,19 @@ fn list_method(of: &Item, list: &List, name: &str, arguments: &[Item]) -> Answer
 fn element(list: &List, at: &Number, of: &Item, arguments: &[Item]) -> Answer {
     let at = whole(at).ok_or_else(|| no_method(of, "get", arguments))?;
     usize::try_from(at).ok().and_then(|at| list.get(at)).ok_or_else(|| {
-        ExpressionError::evaluation(format!("get({at}) is outside a list of {}; write [{at}] to get null", list.len()))
+        ExpressionError::evaluation(format!(
+            "get({at}) is outside a list of {}; write [{at}] to get null",
+            list.len()
+        ))
     })
 }
 
 fn edge(list: &List, item: Option<Item>, name: &str) -> Answer {
     item.ok_or_else(|| {
-        ExpressionError::evaluation(format!("{name}() has nothing to take from a list of {}; test isEmpty() first", list.len()))
+        ExpressionError::evaluation(format!(
+            "{name}() has nothing to take from a list of {}; test isEmpty() first",
+            list.len()
+        ))
     })
 }
 
@@ -343,11 +378,17 @@ fn map_method(of: &Item, map: &Map, name: &str, arguments: &[Item]) -> Answer {
         }
         ("keySet", []) => {
             check_items(map.len())?;
-            Ok(Item::List(List::with_kind(ListKind::Set, map.entries().map(|(key, _)| key).collect())))
+            Ok(Item::List(List::with_kind(
+                ListKind::Set,
+                map.entries().map(|(key, _)| key).collect(),
+            )))
         }
         ("values", []) => {
             check_items(map.len())?;
-            Ok(Item::List(List::with_kind(ListKind::Values, map.entries().map(|(_, value)| value).collect())))
+            Ok(Item::List(List::with_kind(
+                ListKind::Values,
+                map.entries().map(|(_, value)| value).collect(),
+            )))
         }
         ("plus", [other @ Item::Map(_)]) => operator::binary(Binary::Add, of, other),
         ("equals", [Item::Map(_)]) => of.equals(first(arguments), steps).map(Item::Bool),

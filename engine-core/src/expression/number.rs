@@ -97,19 +97,36 @@ impl Number {
         }
         if bytes.first() == Some(&b'0') && whole > 1 {
             let octal = span(text, 1, |byte| (b'0'..=b'7').contains(&byte) || byte == b'_');
-            return if octal == 0 { Ok((1, Self::Int(0), true)) } else { integer(text, 1, 1 + octal, 8) };
+            return if octal == 0 {
+                Ok((1, Self::Int(0), true))
+            } else {
+                integer(text, 1, 1 + octal, 8)
+            };
         }
         integer(text, 0, end, 10)
     }
 
     /// The literal with a minus before it, where that makes it fit a smaller kind.
-    pub(super) fn negative_literal(&self) -> Option<Self> {
+    pub(super) fn negative_literal(&self, plain: bool) -> Option<Self> {
         match self {
-            Self::Int(int) => Some(Self::Int(-int)),
-            Self::Long(long) => Some(Self::from_i64(-long)),
-            Self::Big(big) => Some(Self::from_big(-big)),
+            Self::Int(int) if plain => Some(Self::Int(-int)),
+            Self::Long(long) if plain => Some(Self::from_i64(-long)),
+            Self::Big(big) if plain => Some(Self::from_big(-big)),
+            Self::Float(float) if *float == 0.0 => Some(self.clone()),
+            Self::Double(double) if *double == 0.0 => Some(self.clone()),
             _ => None,
         }
+    }
+
+    /// Takes the kind of the other number where that is a wider machine kind.
+    pub(super) fn widen_literal(&mut self, other: &Self) {
+        let wider = match (&*self, other) {
+            (Self::Int(int), Self::Long(_)) => Self::Long(i64::from(*int)),
+            (Self::Int(_) | Self::Long(_), Self::Float(_)) => Self::Float(self.to_float()),
+            (Self::Int(_) | Self::Long(_) | Self::Float(_), Self::Double(_)) => Self::Double(self.to_double()),
+            _ => return,
+        };
+        *self = wider;
     }
 
     /// The smallest kind an integer fits.
@@ -168,7 +185,9 @@ impl Number {
         match self {
             Self::Float(float) => *float,
             Self::Double(double) => narrow(*double),
-            Self::Decimal(decimal) => format!("{}e{}", decimal.digits, -decimal.scale).parse().unwrap_or(f32::NAN),
+            Self::Decimal(decimal) => format!("{}e{}", decimal.digits, -decimal.scale)
+                .parse()
+                .unwrap_or(f32::NAN),
             Self::Int(int) => int.to_f32().unwrap_or(f32::NAN),
             Self::Long(long) => long.to_f32().unwrap_or(f32::NAN),
             Self::Big(big) => big.to_f32().unwrap_or(f32::NAN),
@@ -213,9 +232,18 @@ impl Number {
     /// The exact decimal; a floating number gives the digits it prints.
     pub(super) fn to_decimal(&self) -> Result<Decimal, ExpressionError> {
         match self {
-            Self::Int(int) => Ok(Decimal { digits: BigInt::from(*int), scale: 0 }),
-            Self::Long(long) => Ok(Decimal { digits: BigInt::from(*long), scale: 0 }),
-            Self::Big(big) => Ok(Decimal { digits: big.clone(), scale: 0 }),
+            Self::Int(int) => Ok(Decimal {
+                digits: BigInt::from(*int),
+                scale: 0,
+            }),
+            Self::Long(long) => Ok(Decimal {
+                digits: BigInt::from(*long),
+                scale: 0,
+            }),
+            Self::Big(big) => Ok(Decimal {
+                digits: big.clone(),
+                scale: 0,
+            }),
             Self::Decimal(decimal) => Ok(decimal.clone()),
             Self::Float(_) | Self::Double(_) => Decimal::read(&self.to_string())
                 .unwrap_or_else(|| Err(ExpressionError::evaluation(format!("{self} has no decimal form")))),
@@ -265,36 +293,35 @@ impl Number {
         }
         let answer = java_pow(self.to_double(), exponent.to_double());
         let long = saturating_i64(answer);
-        let exact = long.to_f64().is_some_and(|back| back.partial_cmp(&answer) == Some(Ordering::Equal));
+        let exact = long
+            .to_f64()
+            .is_some_and(|back| back.partial_cmp(&answer) == Some(Ordering::Equal));
         // The reference tries the smaller kind first and keeps what does not change the value.
-        Ok(if exact { Self::from_i64(long) } else { Self::Double(answer) })
+        Ok(if exact {
+            Self::from_i64(long)
+        } else {
+            Self::Double(answer)
+        })
     }
 
     pub(super) fn shift(&self, shift: Shift, by: &Self) -> Computed {
         if by.is_floating() || matches!(by, Self::Decimal(_)) {
-            return Err(ExpressionError::evaluation(format!("bits cannot be shifted by {by}, a {}", by.class())));
+            return Err(ExpressionError::evaluation(format!(
+                "bits cannot be shifted by {by}, a {}",
+                by.class()
+            )));
         }
-        let by = by.to_i32();
-        let bits = low_unsigned(by);
+        let bits = by.to_i32().cast_unsigned();
         match (self, shift) {
             (Self::Int(int), Shift::Left) => Ok(Self::Int(int.wrapping_shl(bits))),
             (Self::Int(int), Shift::Right) => Ok(Self::Int(int.wrapping_shr(bits))),
-            (Self::Int(int), Shift::RightUnsigned) => Ok(Self::Int(int.cast_unsigned().wrapping_shr(bits).cast_signed())),
+            (Self::Int(int), Shift::RightUnsigned) => {
+                Ok(Self::Int(int.cast_unsigned().wrapping_shr(bits).cast_signed()))
+            }
             (Self::Long(long), Shift::Left) => Ok(Self::Long(long.wrapping_shl(bits))),
             (Self::Long(long), Shift::Right) => Ok(Self::Long(long.wrapping_shr(bits))),
             (Self::Long(long), Shift::RightUnsigned) => {
                 Ok(Self::Long(long.cast_unsigned().wrapping_shr(bits).cast_signed()))
-            }
-            (Self::Big(big), Shift::Left | Shift::Right) => {
-                let left = (shift == Shift::Left) == (by >= 0);
-                let by = by.unsigned_abs();
-                if !left {
-                    return Ok(Self::Big(big >> by));
-                }
-                if u64::from(by) > MAX_NUMBER_DIGITS * 4 {
-                    return Err(super::decimal::too_many_digits());
-                }
-                within_limit(big << by).map(Self::Big)
             }
             _ => Err(unsupported_operation("shift the bits of", self)),
         }
@@ -381,7 +408,10 @@ fn floating(value: f64, shortest: &str) -> String {
     if value.is_infinite() {
         return format!("{sign}Infinity");
     }
-    let (mantissa, exponent) = shortest.trim_start_matches('-').split_once('e').unwrap_or((shortest, "0"));
+    let (mantissa, exponent) = shortest
+        .trim_start_matches('-')
+        .split_once('e')
+        .unwrap_or((shortest, "0"));
     let exponent: i32 = exponent.parse().unwrap_or(0);
     let digits = mantissa.replace('.', "");
     if value == 0.0 {
@@ -442,7 +472,9 @@ fn bigs(operation: Arithmetic, left: &BigInt, right: &BigInt) -> Computed {
         Arithmetic::Divide => return divide(left.clone(), right.clone()),
         Arithmetic::Quotient | Arithmetic::Remainder if right.is_zero() => return Err(by_zero()),
         Arithmetic::Remainder if right.is_negative() => {
-            return Err(ExpressionError::evaluation("a large integer has no remainder for a negative divisor"));
+            return Err(ExpressionError::evaluation(
+                "a large integer has no remainder for a negative divisor",
+            ));
         }
         Arithmetic::Remainder => ((left % right) + right) % right,
         Arithmetic::Quotient => left / right,
@@ -464,7 +496,12 @@ fn decimals(operation: Arithmetic, left: &Decimal, right: &Decimal) -> Computed 
                 "`%` does not take a decimal number ({left} % {right}); make both operands integers"
             )));
         }
-        _ => return Err(unsupported_operation("use this operation on", &Number::Decimal(left.clone()))),
+        _ => {
+            return Err(unsupported_operation(
+                "use this operation on",
+                &Number::Decimal(left.clone()),
+            ));
+        }
     }
     .map(Number::Decimal)
 }
@@ -481,7 +518,12 @@ fn doubles(operation: Arithmetic, left: f64, right: f64) -> Computed {
 }
 
 fn divide(left: BigInt, right: BigInt) -> Computed {
-    Decimal { digits: left, scale: 0 }.divide(&Decimal { digits: right, scale: 0 }).map(Number::Decimal)
+    Decimal { digits: left, scale: 0 }
+        .divide(&Decimal {
+            digits: right,
+            scale: 0,
+        })
+        .map(Number::Decimal)
 }
 
 fn by_zero() -> ExpressionError {
@@ -512,7 +554,10 @@ pub(super) fn saturating_i64(double: f64) -> i64 {
     if double.is_nan() {
         0
     } else {
-        double.trunc().to_i64().unwrap_or(if double < 0.0 { i64::MIN } else { i64::MAX })
+        double
+            .trunc()
+            .to_i64()
+            .unwrap_or(if double < 0.0 { i64::MIN } else { i64::MAX })
     }
 }
 
@@ -530,10 +575,6 @@ fn low_half(long: i64) -> i32 {
     low.cast_signed()
 }
 
-fn low_unsigned(by: i32) -> u32 {
-    by.cast_unsigned()
-}
-
 fn span(text: &str, from: usize, accepts: impl Fn(u8) -> bool) -> usize {
     text.bytes().skip(from).take_while(|&byte| accepts(byte)).count()
 }
@@ -543,12 +584,18 @@ fn integer(text: &str, start: usize, end: usize, radix: u32) -> Result<(usize, N
     let digits = text.get(start..end).unwrap_or_default();
     let clean = digits.replace('_', "");
     if clean.is_empty() || digits.ends_with('_') {
-        return Err(Refused::Syntax(format!("the number `{}` has no digits at its end", text.get(..end).unwrap_or_default())));
+        return Err(Refused::Syntax(format!(
+            "the number `{}` has no digits at its end",
+            text.get(..end).unwrap_or_default()
+        )));
     }
     if u64::try_from(clean.len()).unwrap_or(u64::MAX) > MAX_NUMBER_DIGITS {
-        return Err(Refused::Limit(format!("a number has more than {MAX_NUMBER_DIGITS} digits")));
+        return Err(Refused::Limit(format!(
+            "a number has more than {MAX_NUMBER_DIGITS} digits"
+        )));
     }
-    let value = BigInt::from_str_radix(&clean, radix).map_err(|_| Refused::Syntax(format!("`{clean}` is not a number")))?;
+    let value =
+        BigInt::from_str_radix(&clean, radix).map_err(|_| Refused::Syntax(format!("`{clean}` is not a number")))?;
     let range = |name: &str| Refused::Syntax(format!("`{clean}` does not fit {name}; leave the suffix out"));
     let number = match text.as_bytes().get(end) {
         Some(b'i' | b'I') => Number::Int(value.to_i32().ok_or_else(|| range("an Integer"))?),

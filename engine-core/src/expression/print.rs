@@ -14,13 +14,22 @@ pub(super) fn variable_names(names: &[Arc<str>]) -> Vec<String> {
     let shown = |name: &str| {
         name.len() <= MAX_SHOWN_NAME && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
     };
-    let name = |(index, name): (usize, &Arc<str>)| if shown(name) { format!("v{index}_{name}") } else { format!("v{index}") };
+    let name = |(index, name): (usize, &Arc<str>)| {
+        if shown(name) {
+            format!("v{index}_{name}")
+        } else {
+            format!("v{index}")
+        }
+    };
     names.iter().enumerate().map(name).collect()
 }
 
 /// The rhai of a condition.
 pub(super) fn print(expr: &Expr, variables: &[String]) -> String {
-    let mut printer = Printer { out: String::new(), variables };
+    let mut printer = Printer {
+        out: String::new(),
+        variables,
+    };
     printer.any(expr);
     printer.out
 }
@@ -33,7 +42,11 @@ struct Printer<'v> {
 impl Printer<'_> {
     /// An expression whose result is a value or rhai's own boolean, whichever is nearer.
     fn any(&mut self, expr: &Expr) {
-        if is_logical(&expr.kind) { self.logical(&expr.kind) } else { self.value(expr) }
+        if is_logical(&expr.kind) {
+            self.logical(&expr.kind)
+        } else {
+            self.value(expr)
+        }
     }
 
     /// An operand of `&&`, `||`, `!` or a condition.
@@ -73,7 +86,9 @@ impl Printer<'_> {
                 self.out.push(')');
             }
             Kind::Null => self.out.push_str("nothing()"),
-            Kind::Bool(bool) => self.call("bool", |printer| printer.out.push_str(if *bool { "true" } else { "false" })),
+            Kind::Bool(bool) => self.call("bool", |printer| {
+                printer.out.push_str(if *bool { "true" } else { "false" })
+            }),
             Kind::Number(number) => self.number(number),
             Kind::Text(text) => self.call("text", |printer| printer.quote(text)),
             Kind::Template(pieces) => self.call("template", |printer| printer.array(pieces)),
@@ -83,13 +98,17 @@ impl Printer<'_> {
             }
             Kind::List(items) => self.call("list", |printer| printer.array(items)),
             Kind::Map(entries) => {
-                self.call("map", |printer| printer.array(entries.iter().flat_map(|(key, value)| [key, value])));
+                self.call("map", |printer| {
+                    printer.array(entries.iter().flat_map(|(key, value)| [key, value]))
+                });
             }
             Kind::Range { from, to, inclusive } => {
-                self.call(if *inclusive { "range" } else { "range_before" }, |printer| printer.values([&**from, to]));
+                self.call(if *inclusive { "range" } else { "range_before" }, |printer| {
+                    printer.pair(from, to)
+                });
             }
             Kind::Unary(unary, operand) => self.call(unary_name(*unary), |printer| printer.value(operand)),
-            Kind::Binary(binary, left, right) => self.call(binary_name(*binary), |printer| printer.values([&**left, right])),
+            Kind::Binary(binary, left, right) => self.call(binary_name(*binary), |printer| printer.pair(left, right)),
             Kind::Conditional(condition, then, otherwise) => {
                 self.out.push_str("if ");
                 self.truth(condition);
@@ -106,16 +125,25 @@ impl Printer<'_> {
                 self.value(otherwise);
                 self.out.push(')');
             }
-            Kind::Property { of, name, safe } => self.call(if *safe { "safe_property" } else { "property" }, |printer| {
-                printer.value(of);
-                printer.out.push_str(", ");
-                printer.quote(name);
-            }),
-            Kind::Named { of, name, safe } => {
-                self.call(if *safe { "safe_named" } else { "named" }, |printer| printer.values([&**of, name]));
+            Kind::Property { of, name, safe } => {
+                self.call(if *safe { "safe_property" } else { "property" }, |printer| {
+                    printer.value(of);
+                    printer.out.push_str(", ");
+                    printer.quote(name);
+                })
             }
-            Kind::Index { of, at } => self.call("index", |printer| printer.values([&**of, at])),
-            Kind::Method { of, name, arguments, safe } => {
+            Kind::Named { of, name, safe } => {
+                self.call(if *safe { "safe_named" } else { "named" }, |printer| {
+                    printer.pair(of, name)
+                });
+            }
+            Kind::Index { of, at } => self.call("index", |printer| printer.pair(of, at)),
+            Kind::Method {
+                of,
+                name,
+                arguments,
+                safe,
+            } => {
                 self.named_call(if *safe { "safe_method" } else { "method" }, name, Some(of), arguments);
             }
             Kind::Static { class, name, arguments } => {
@@ -125,8 +153,8 @@ impl Printer<'_> {
                 self.call("constant", |printer| printer.quote(&format!("{}.{name}", class.name())));
             }
             Kind::InstanceOf(operand, class) => self.class_call("instance", operand, class.name()),
-            Kind::As(operand, class) => self.class_call("convert", operand, class.name()),
-            Kind::Cast(class, operand) => self.class_call("cast", operand, class.name()),
+            Kind::As(operand, to) => self.class_call("convert", operand, to.name()),
+            Kind::Cast(to, operand) => self.class_call("cast", operand, to.name()),
             Kind::Uncallable { name, arguments } => self.named_call("no_such_method", name, None, arguments),
             _ => {}
         }
@@ -197,6 +225,21 @@ impl Printer<'_> {
         }
     }
 
+    /// Two operands in their order: rhai reads a variable that stands first only after what follows it.
+    fn pair(&mut self, first: &Expr, second: &Expr) {
+        let literal = matches!(
+            second.kind,
+            Kind::Null | Kind::Bool(_) | Kind::Number(_) | Kind::Text(_)
+        );
+        if matches!(first.kind, Kind::Variable(_)) && !literal {
+            self.call("read", |printer| printer.value(first));
+        } else {
+            self.value(first);
+        }
+        self.out.push_str(", ");
+        self.value(second);
+    }
+
     fn show(&mut self, value: impl std::fmt::Display) {
         // Writing to a string does not fail.
         let _ = write!(self.out, "{value}");
@@ -208,7 +251,9 @@ impl Printer<'_> {
             match c {
                 '"' => self.out.push_str("\\\""),
                 '\\' => self.out.push_str("\\\\"),
-                c if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') => self.show(format_args!("\\U{:08x}", u32::from(c))),
+                c if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') => {
+                    self.show(format_args!("\\U{:08x}", u32::from(c)))
+                }
                 c => self.out.push(c),
             }
         }

@@ -9,8 +9,8 @@ use super::decimal::Decimal;
 use super::item::{Item, List, ListKind, Steps, single_unit, unit_number};
 use super::method::{Answer, round};
 use super::number::{Number, compare_doubles};
-use super::text_method::{parsed, read_decimal, read_double, read_float, read_integer, trim};
-use super::tree::Class;
+use super::text_method::{parsed, read_decimal, read_double, read_float, read_integer, trim, units};
+use super::tree::{Class, Type};
 
 /// `Class.name(arguments)`, the name given with its class.
 pub(super) fn call(name: &str, arguments: &[Item]) -> Answer {
@@ -25,7 +25,7 @@ pub(super) fn call(name: &str, arguments: &[Item]) -> Answer {
         ("Objects.equals", [left, right]) => left.is_same(right, &mut Steps::new()).map(Item::Bool),
         ("Objects.isNull", [item]) => Ok(Item::Bool(matches!(item, Item::Null))),
         ("Objects.nonNull", [item]) => Ok(Item::Bool(!matches!(item, Item::Null))),
-        ("String.valueOf", [item]) if !matches!(item, Item::Null) => item.format().map(Item::Text),
+        ("String.valueOf", [item]) if !matches!(item, Item::Null) => Ok(Item::text(item.java_text()?)),
         _ => match arguments {
             [item] if item.as_text().is_some() => read(name, &item.format()?, arguments),
             [Item::Number(number)] => value_of(name, number, arguments),
@@ -82,7 +82,12 @@ fn extreme(left: &Number, right: &Number, wanted: Ordering) -> Answer {
         }
         (Number::Int(_) | Number::Long(_) | Number::Float(_), Number::Int(_) | Number::Long(_) | Number::Float(_)) => {
             let (left, right) = (left.to_float(), right.to_float());
-            Number::Float(if choose(f64::from(left), f64::from(right), wanted) { left } else { right }).into()
+            Number::Float(if choose(f64::from(left), f64::from(right), wanted) {
+                left
+            } else {
+                right
+            })
+            .into()
         }
         _ => {
             let (left, right) = (left.to_double(), right.to_double());
@@ -93,7 +98,11 @@ fn extreme(left: &Number, right: &Number, wanted: Ordering) -> Answer {
 
 /// Whether the left one is the answer; what is no number always is.
 fn choose(left: f64, right: f64, wanted: Ordering) -> bool {
-    left.is_nan() || (!right.is_nan() && { let order = compare_doubles(left, right); order == wanted || order == Ordering::Equal })
+    left.is_nan()
+        || (!right.is_nan() && {
+            let order = compare_doubles(left, right);
+            order == wanted || order == Ordering::Equal
+        })
 }
 
 fn math(name: &str, number: &Number, arguments: &[Item]) -> Answer {
@@ -106,12 +115,23 @@ fn math(name: &str, number: &Number, arguments: &[Item]) -> Answer {
         "Math.signum" => match number {
             Number::Int(_) | Number::Long(_) | Number::Float(_) => {
                 let float = number.to_float();
-                Number::Float(if float == 0.0 || float.is_nan() { float } else { float.signum() }).into()
+                Number::Float(if float == 0.0 || float.is_nan() {
+                    float
+                } else {
+                    float.signum()
+                })
+                .into()
             }
-            _ => double(if value == 0.0 || value.is_nan() { value } else { value.signum() }),
+            _ => double(if value == 0.0 || value.is_nan() {
+                value
+            } else {
+                value.signum()
+            }),
         },
         "Math.round" => match number {
-            Number::Int(_) | Number::Long(_) | Number::Float(_) => Item::int(Number::Double(saturated(round(f64::from(number.to_float())))).to_i32()),
+            Number::Int(_) | Number::Long(_) | Number::Float(_) => {
+                Item::int(Number::Double(saturated(round(f64::from(number.to_float())))).to_i32())
+            }
             _ => Number::Long(round(value)).into(),
         },
         _ => return Err(no_function(name, arguments)),
@@ -119,14 +139,23 @@ fn math(name: &str, number: &Number, arguments: &[Item]) -> Answer {
 }
 
 fn saturated(long: i64) -> f64 {
-    i32::try_from(long).map_or(if long < 0 { f64::from(i32::MIN) } else { f64::from(i32::MAX) }, f64::from)
+    i32::try_from(long).map_or(
+        if long < 0 {
+            f64::from(i32::MIN)
+        } else {
+            f64::from(i32::MAX)
+        },
+        f64::from,
+    )
 }
 
 /// Functions that read text.
 fn read(name: &str, text: &str, arguments: &[Item]) -> Answer {
     Ok(match name {
         "Integer.parseInt" | "Integer.valueOf" => Item::int(parsed(read_integer(text), text, "an integer of 32 bits")?),
-        "Long.parseLong" | "Long.valueOf" => Number::Long(parsed(read_integer(text), text, "an integer of 64 bits")?).into(),
+        "Long.parseLong" | "Long.valueOf" => {
+            Number::Long(parsed(read_integer(text), text, "an integer of 64 bits")?).into()
+        }
         "Double.parseDouble" | "Double.valueOf" => double(parsed(read_double(text), text, "a number")?),
         "Float.parseFloat" | "Float.valueOf" => Number::Float(parsed(read_float(text), text, "a number")?).into(),
         "Boolean.parseBoolean" | "Boolean.valueOf" => Item::Bool(text.eq_ignore_ascii_case("true")),
@@ -139,9 +168,11 @@ fn value_of(name: &str, number: &Number, arguments: &[Item]) -> Answer {
         ("Integer.valueOf", Number::Int(_) | Number::Big(_)) => Item::int(number.to_i32()),
         ("Long.valueOf", Number::Int(_) | Number::Long(_) | Number::Big(_)) => Number::Long(number.to_i64()).into(),
         ("Double.valueOf", _) => double(number.to_double()),
-        ("BigDecimal.valueOf", Number::Int(_) | Number::Long(_)) => {
-            Number::Decimal(Decimal { digits: BigInt::from(number.to_i64()), scale: 0 }).into()
-        }
+        ("BigDecimal.valueOf", Number::Int(_) | Number::Long(_)) => Number::Decimal(Decimal {
+            digits: BigInt::from(number.to_i64()),
+            scale: 0,
+        })
+        .into(),
         ("BigDecimal.valueOf", Number::Float(_) | Number::Double(_) | Number::Decimal(_)) => {
             Number::Decimal(Number::Double(number.to_double()).to_decimal()?).into()
         }
@@ -152,7 +183,13 @@ fn value_of(name: &str, number: &Number, arguments: &[Item]) -> Answer {
 
 /// `Class.NAME`.
 pub(super) fn constant(name: &str) -> Answer {
-    let decimal = |value: i64| Ok(Number::Decimal(Decimal { digits: BigInt::from(value), scale: 0 }).into());
+    let decimal = |value: i64| {
+        Ok(Number::Decimal(Decimal {
+            digits: BigInt::from(value),
+            scale: 0,
+        })
+        .into())
+    };
     let big = |value: i64| Ok(Number::Big(BigInt::from(value)).into());
     match name {
         "Integer.MAX_VALUE" => Ok(Item::int(i32::MAX)),
@@ -173,16 +210,21 @@ pub(super) fn constant(name: &str) -> Answer {
         "BigInteger.TEN" => big(10),
         "Math.PI" => Ok(double(std::f64::consts::PI)),
         "Math.E" => Ok(double(std::f64::consts::E)),
-        other => Err(ExpressionError::Missing { name: other.rsplit('.').next().unwrap_or(other).to_owned() }),
+        other => Err(ExpressionError::Missing {
+            name: other.rsplit('.').next().unwrap_or(other).to_owned(),
+        }),
     }
 }
 
-/// `item as class`.
-pub(super) fn convert(item: &Item, class: Class) -> Answer {
-    let text = match (item, class) {
-        (Item::Null, _) => return Ok(Item::Null),
-        (Item::Text(text) | Item::Template(text), _) => trim(text),
-        _ => return cast(item, class),
+/// `item as type`.
+pub(super) fn convert(item: &Item, to: Type) -> Answer {
+    let class = to.class;
+    let Some(text) = item.as_text().map(|text| trim(text)) else {
+        return if matches!((item, class), (Item::Map(_), Class::String)) {
+            item.format().map(Item::Text)
+        } else {
+            cast(item, to)
+        };
     };
     Ok(match class {
         Class::Integer => Item::int(parsed(read_integer(text), text, "an integer of 32 bits")?),
@@ -194,12 +236,15 @@ pub(super) fn convert(item: &Item, class: Class) -> Answer {
             Decimal { digits, scale: 0 } => Number::Big(digits).into(),
             _ => return Err(no_conversion(item, class)),
         },
-        _ => return cast(item, class),
+        Class::Number => return Err(no_conversion(item, class)),
+        Class::List => Item::List(List::of(units(&item.format()?)?)),
+        _ => return cast(item, to),
     })
 }
 
-/// `(class) item`.
-pub(super) fn cast(item: &Item, class: Class) -> Answer {
+/// `(type) item`.
+pub(super) fn cast(item: &Item, to: Type) -> Answer {
+    let class = to.class;
     let number = |number: &Number| -> Answer {
         Ok(match class {
             Class::Integer => Item::int(number.to_i32()),
@@ -213,15 +258,44 @@ pub(super) fn cast(item: &Item, class: Class) -> Answer {
     };
     let numeric = matches!(
         class,
-        Class::Integer | Class::Long | Class::Float | Class::Double | Class::BigDecimal | Class::BigInteger | Class::Number
+        Class::Integer
+            | Class::Long
+            | Class::Float
+            | Class::Double
+            | Class::BigDecimal
+            | Class::BigInteger
+            | Class::Number
     );
     match (class, item) {
         (Class::Boolean, _) => Ok(Item::Bool(item.is_true())),
+        (_, Item::Null) if to.primitive => Err(no_conversion(item, class)),
         (_, Item::Null) => Ok(Item::Null),
+        (Class::Character, Item::Number(value)) => {
+            let low = value.to_i64().cast_unsigned() & u64::from(u16::MAX);
+            Ok(u16::try_from(low).map_or(Item::Null, Item::Char))
+        }
+        (Class::Character, Item::Text(text)) if single_unit(text).is_some() => {
+            Ok(single_unit(text).map_or(Item::Null, Item::Char))
+        }
+        (Class::Set, Item::List(list)) if list.kind != ListKind::Set => {
+            let mut items: Vec<Item> = Vec::new();
+            let mut steps = Steps::new();
+            'items: for item in list.to_vec()? {
+                for known in &items {
+                    if known.is_same(&item, &mut steps)? {
+                        continue 'items;
+                    }
+                }
+                items.push(item);
+            }
+            Ok(Item::List(List::with_kind(ListKind::Set, items)))
+        }
+        (Class::String, Item::Map(_)) => Ok(Item::text(item.java_text()?)),
+        (Class::String, Item::List(list)) if list.kind == ListKind::Array => Err(no_conversion(item, class)),
         (Class::String, _) => item.format().map(Item::Text),
         (_, Item::Number(value)) if numeric => number(value),
         (_, Item::Char(unit)) if numeric => number(&unit_number(*unit)),
-        (_, Item::Text(text)) if numeric => match single_unit(text) {
+        (_, Item::Text(text)) if numeric && class != Class::Number => match single_unit(text) {
             Some(unit) => number(&unit_number(unit)),
             None => Err(no_conversion(item, class)),
         },
@@ -234,5 +308,9 @@ pub(super) fn cast(item: &Item, class: Class) -> Answer {
 }
 
 fn no_conversion(item: &Item, class: Class) -> ExpressionError {
-    ExpressionError::evaluation(format!("a {} cannot be made a {}; test its kind first", item.class(), class.name()))
+    ExpressionError::evaluation(format!(
+        "a {} cannot be made a {}; test its kind first",
+        item.class(),
+        class.name()
+    ))
 }

@@ -1,46 +1,51 @@
+use proptest::prelude::*;
+
+use super::item::{Item, ListKind};
+use super::number::Number;
 use super::*;
 
-#[test]
-#[ignore = "throw-away"]
-fn throw_away() {
-    let input = std::fs::read_to_string(std::env::var_os("FL_IN").unwrap()).unwrap();
-    let mut out = String::new();
-    for line in input.lines() {
-        let line = Value::from_json(line).unwrap();
-        let Value::Map(map) = line else { panic!() };
-        let Some(Value::Text(text)) = BTreeMap::get(&map, "expr") else { panic!() };
-        let Some(Value::Map(variables)) = BTreeMap::get(&map, "variables") else { panic!() };
-        let result = CompiledExpression::compile(text).and_then(|c| c.value(&**variables));
-        let shown = match result {
-            Ok(item) => show(&item),
-            Err(error) => format!("ERR {} {error}", error.cause()),
-        };
-        out.push_str(&serde_json::to_string(&shown).unwrap());
-        out.push('\n');
-    }
-    std::fs::write(std::env::var_os("FL_OUT").unwrap(), out).unwrap();
+/// Conditions and what Groovy 2.4.21 answered for them with the variables of [`variables`]: `[text, answer]` a line.
+const CASES: &str = include_str!("cases.jsonl");
+
+fn variables() -> BTreeMap<Arc<str>, Value> {
+    let json = r#"{"a":5,"b":-3,"d":1.5,"e":2.50,"big":2147483648,"huge":123456789012345678901234567890,"s":"123","t":"abc",
+        "c":"x","flag":true,"l":[1,2,3],"names":["x","abc"],"m":{"k":4,"name":"x"},"nul":null,"empty":"","el":[]}"#;
+    map_of(json)
 }
 
-fn show(item: &item::Item) -> String {
-    use item::{Item, ListKind};
-    use number::Number;
+fn map_of(json: &str) -> BTreeMap<Arc<str>, Value> {
+    let Value::Map(map) = Value::from_json(json).unwrap() else {
+        panic!("no map: {json}")
+    };
+    BTreeMap::clone(&map)
+}
+
+/// What a condition gives: its value with its kind, or the cause.
+fn answer(text: &str, variables: &dyn Variables) -> String {
+    match CompiledExpression::compile(text).and_then(|compiled| compiled.value(variables)) {
+        Ok(item) => show(&item),
+        Err(error) => error.cause().to_owned(),
+    }
+}
+
+fn show(item: &Item) -> String {
     match item {
-        Item::Null => "null".into(),
-        Item::Bool(b) => format!("bool:{b}"),
-        Item::Number(Number::Int(n)) => format!("int:{n}"),
-        Item::Number(Number::Long(n)) => format!("long:{n}"),
-        Item::Number(Number::Big(n)) => format!("big:{n}"),
-        Item::Number(Number::Decimal(d)) => format!("dec:{}/{}", d.digits, d.scale),
-        Item::Number(Number::Float(f)) => format!("float:{}", f.to_bits().cast_signed()),
-        Item::Number(Number::Double(f)) if f.is_nan() => "double:nan".into(),
-        Item::Number(Number::Double(f)) => format!("double:{}", f.to_bits().cast_signed()),
-        Item::Char(c) => format!("char:{c}"),
-        Item::Text(t) => format!("text:{t}"),
-        Item::Template(t) => format!("gtext:{t}"),
-        Item::List(l) => {
-            let items: Vec<String> = l.iter().map(|i| show(&i)).collect();
-            let kind = match l.kind {
-                ListKind::List if l.is_range() && l.len() > 0 => "range",
+        Item::Null => "null".to_owned(),
+        Item::Bool(bool) => format!("bool:{bool}"),
+        Item::Number(Number::Int(int)) => format!("int:{int}"),
+        Item::Number(Number::Long(long)) => format!("long:{long}"),
+        Item::Number(Number::Big(big)) => format!("big:{big}"),
+        Item::Number(Number::Decimal(decimal)) => format!("dec:{}/{}", decimal.digits, decimal.scale),
+        Item::Number(Number::Float(float)) => format!("float:{}", float.to_bits().cast_signed()),
+        Item::Number(Number::Double(double)) if double.is_nan() => "double:nan".to_owned(),
+        Item::Number(Number::Double(double)) => format!("double:{}", double.to_bits().cast_signed()),
+        Item::Char(unit) => format!("char:{unit}"),
+        Item::Text(text) => format!("text:{text}"),
+        Item::Template(text) => format!("gtext:{text}"),
+        Item::List(list) => {
+            let items: Vec<String> = list.iter().map(|item| show(&item)).collect();
+            let kind = match list.kind {
+                ListKind::List if list.is_range() => "range",
                 ListKind::List => "",
                 ListKind::Array => "array",
                 ListKind::Set => "set",
@@ -48,10 +53,494 @@ fn show(item: &item::Item) -> String {
             };
             format!("{kind}[{}]", items.join(","))
         }
-        Item::Map(m) => {
-            let items: Vec<String> = m.entries().map(|(k, v)| format!("{}=>{}", show(&k), show(&v))).collect();
-            format!("{{{}}}", items.join(","))
+        Item::Map(map) => {
+            let entries: Vec<String> = map
+                .entries()
+                .map(|(key, value)| format!("{}=>{}", show(&key), show(&value)))
+                .collect();
+            format!("{{{}}}", entries.join(","))
         }
-        Item::Huge(t) => format!("huge:{t}"),
+        Item::Huge(text) => format!("huge:{text}"),
+    }
+}
+
+/// Checks answers: `true`, `false`, or a cause.
+fn check(cases: &[(&str, &str)]) {
+    for (text, expected) in cases {
+        let result = CompiledExpression::compile(text).and_then(|compiled| compiled.evaluate(&variables()));
+        let found = result
+            .as_ref()
+            .map_or_else(|error| error.cause().to_owned(), ToString::to_string);
+        assert_eq!(found, *expected, "{text}: {result:?}");
+    }
+}
+
+#[test]
+fn recorded_cases_give_the_answers_of_the_reference() {
+    let variables = variables();
+    let mut wrong = Vec::new();
+    for line in CASES.lines() {
+        let (text, expected): (String, String) = serde_json::from_str(line).unwrap();
+        let found = answer(&text, &variables);
+        if found != expected {
+            wrong.push(format!("{text}: {found}, expected {expected}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(CASES.lines().count() > 500);
+}
+
+#[test]
+fn samples_of_the_documents_hold() {
+    check(&[
+        ("a>1&&b==-3", "true"),
+        ("${(a>=10)}", "false"),
+        ("s.equals(\"123\") || s.equals(\"2\")", "true"),
+        ("\"${s}\"==\"123\"", "true"),
+        ("s==123", "false"),
+        ("a==\"5\"", "false"),
+        ("a.equals(5L)", "false"),
+        (
+            "a==5.0 && d==1.5 && a%2==1 && a in [1,5] && l.contains(1) && m.k==4 && m.zz==null && nul==null && !nul",
+            "true",
+        ),
+        ("nul>1", "false"),
+        ("nul<1", "true"),
+        ("s<'2'", "true"),
+        ("a / 2 == 2.5", "true"),
+        ("e == 2.5 && !e.equals(2.5)", "true"),
+        ("1/0>1", "evaluation"),
+        ("a", "not boolean"),
+        ("null", "not boolean"),
+        ("''", "not boolean"),
+        ("", "not boolean"),
+        ("a<=>5", "not boolean"),
+        ("a?:false", "not boolean"),
+        ("return a > 1", "true"),
+    ]);
+}
+
+#[test]
+fn missing_variables_count_only_when_reached() {
+    check(&[
+        ("missing==1", "missing"),
+        ("a>1 || missing", "true"),
+        ("a>1 && missing", "missing"),
+        ("a<1 && missing == 1", "false"),
+        ("flag ? a > 1 : missing", "true"),
+        ("(a ?: missing) == 5", "true"),
+        ("!flag && missing || flag", "true"),
+    ]);
+    // What stands first fails first, whichever way the evaluator reads its operands.
+    check(&[
+        ("missing > 1/0", "missing"),
+        ("1/0 > missing", "evaluation"),
+        ("missing[1/0]", "missing"),
+        ("foo(missing)", "missing"),
+    ]);
+    let error = CompiledExpression::compile("first == second")
+        .unwrap()
+        .evaluate(&variables())
+        .unwrap_err();
+    assert_eq!(
+        error,
+        ExpressionError::Missing {
+            name: "first".to_owned()
+        }
+    );
+}
+
+#[test]
+fn names_of_any_kind_are_variables() {
+    let variables = map_of(
+        r#"{"let":1,"fn":2,"变量":3,"v0":4,"$x":5,"true_or_nothing":6,"Fn":7,"truth":8,"a_very_long_name_of_a_variable":9}"#,
+    );
+    let text = "let == 1 && fn == 2 && 变量 == 3 && v0 == 4 && $x == 5 && true_or_nothing == 6 && Fn == 7 && truth == 8 \
+                && a_very_long_name_of_a_variable == 9 && let == 1";
+    let compiled = CompiledExpression::compile(text).unwrap();
+    assert_eq!(compiled.evaluate(&variables), Ok(true));
+    let names: Vec<&str> = compiled.variables().iter().map(|name| &**name).collect();
+    assert_eq!(
+        names,
+        [
+            "let",
+            "fn",
+            "变量",
+            "v0",
+            "$x",
+            "true_or_nothing",
+            "Fn",
+            "truth",
+            "a_very_long_name_of_a_variable"
+        ]
+    );
+}
+
+#[test]
+fn embedded_dollar_braces_fail_only_when_reached() {
+    check(&[
+        ("${a > 1}", "true"),
+        ("${a > 1} && ${b > 1}", "syntax"),
+        ("${${a > 1}}", "evaluation"),
+        ("a > 1 || ${b > 1}", "true"),
+        ("a < 1 || ${b > 1}", "evaluation"),
+        (" ${a > 1}", "evaluation"),
+    ]);
+    assert!(
+        CompiledExpression::compile("a > 1 || ${zzz > 1}")
+            .unwrap()
+            .variables()
+            .len()
+            == 1
+    );
+}
+
+#[test]
+fn malformed_texts_are_syntax_errors_with_their_place() {
+    check(&[
+        ("a>1 and b>1", "syntax"),
+        ("a > ", "syntax"),
+        ("((a > 1)", "syntax"),
+        ("a > 1)", "syntax"),
+        ("a > 1 && b = 3", "syntax"),
+    ]);
+    for (text, place) in [("a > ", 4), ("${a > }", 6), ("a > 1 b", 6), ("'abc", 0), ("a # b", 2)] {
+        let error = CompiledExpression::compile(text).unwrap_err();
+        assert!(
+            matches!(error, ExpressionError::Syntax { at, .. } if at == place),
+            "{text}: {error:?}"
+        );
+    }
+}
+
+#[test]
+fn refused_constructs_are_named() {
+    for (text, named) in [
+        ("if (a > 1) { true }", "the statement `if`"),
+        ("def y = 2; y == 2", "the statement `def`"),
+        ("a > 1; b > 1", "several statements"),
+        ("a > 1\nb > 1", "several statements"),
+        ("x = 3", "an assignment"),
+        ("(a = 3) == 3", "an assignment"),
+        ("int x = 1", "a declaration"),
+        ("new Date() != null", "the creation of an object"),
+        ("System.currentTimeMillis() > 0", "the class `System`"),
+        ("java.util.UUID.randomUUID() != null", "the class `UUID`"),
+        ("s =~ /x/", "text between slashes"),
+        ("s ==~ '[a-z]+'", "a regular expression"),
+        ("l.any { it > 1 }", "a closure"),
+        ("a++ > 1", "`++` and `--`"),
+        ("l*.k", "`*.`"),
+        ("[*l] == l", "the spread"),
+        ("this != null", "`this`"),
+        ("Integer == 1", "the class `Integer` as a value"),
+        ("(byte) a == 5", "numbers of 8 and 16 bits"),
+    ] {
+        let error = CompiledExpression::compile(text).unwrap_err();
+        assert!(
+            matches!(&error, ExpressionError::Unsupported { construct } if construct.starts_with(named)),
+            "{text}: {error}"
+        );
+        assert!(error.to_string().contains("at byte"), "{error}");
+    }
+}
+
+#[test]
+fn numbers_too_large_to_compute_with_are_a_limit_when_computed_with() {
+    let variables = map_of(r#"{"h":1e9999,"l":[1e9999],"a":1}"#);
+    for (text, expected) in [
+        ("h > 1", "limit"),
+        ("h == 1", "limit"),
+        ("h + 1 > 0", "limit"),
+        ("-h < 0", "limit"),
+        ("h.intValue() > 0", "limit"),
+        ("l.contains(1)", "limit"),
+        ("h != null && h == h", "bool:true"),
+        ("a == 1 || h > 1", "bool:true"),
+    ] {
+        assert_eq!(answer(text, &variables), expected, "{text}");
+    }
+}
+
+#[test]
+fn long_texts_are_refused() {
+    let fits = format!("a > 1{}", " ".repeat(MAX_TEXT_BYTES - 5));
+    assert_eq!(answer(&fits, &variables()), "bool:true");
+    assert_eq!(answer(&format!("{fits} "), &variables()), "limit");
+}
+
+#[test]
+fn deep_nesting_is_refused_and_never_overflows() {
+    let at = |depth: usize| {
+        [
+            format!("{}flag{}", "(".repeat(depth), ")".repeat(depth)),
+            format!("{}flag", "!".repeat(depth)),
+            format!("{}1", "-(".repeat(depth)),
+            format!("{}{}", "[".repeat(depth), "]".repeat(depth)),
+            format!("{}1{} > 0", "Math.abs(".repeat(depth), ")".repeat(depth)),
+            format!("{}flag{}", "flag ? ".repeat(depth), " : flag".repeat(depth)),
+            format!("{}flag", "nul ?: ".repeat(depth)),
+            format!("{}flag", "flag ? flag : ".repeat(depth)),
+            format!("{}1", "1 + ".repeat(depth)),
+            format!("{}1", "a ** ".repeat(depth)),
+            format!("m{}", ".k".repeat(depth)),
+            format!("l{}", "[l]".repeat(depth)),
+            format!("{}x{}", "\"${".repeat(depth), "}\"".repeat(depth)),
+            format!("{}x{}", "x {".repeat(depth), "}".repeat(depth)),
+            format!("s{}", ".concat(s)".repeat(depth)),
+            format!("{}flag{}", "!(flag && ".repeat(depth), ")".repeat(depth)),
+            format!("{}flag{}", "!(flag ? !".repeat(depth), ": flag)".repeat(depth)),
+        ]
+    };
+    for depth in [
+        10,
+        MAX_NESTING - 2,
+        MAX_NESTING - 1,
+        MAX_NESTING,
+        MAX_NESTING + 1,
+        1000,
+        9000,
+        100_000,
+    ] {
+        for text in at(depth) {
+            let found = answer(&text, &variables());
+            assert!(
+                depth <= MAX_NESTING || matches!(&*found, "limit" | "syntax"),
+                "{depth}: {found}"
+            );
+        }
+    }
+    assert_eq!(answer(&at(10)[0], &variables()), "bool:true");
+    assert_eq!(answer(&at(MAX_NESTING + 1)[0], &variables()), "limit");
+}
+
+#[test]
+fn long_chains_of_and_and_or_are_not_nested() {
+    let chain = vec!["a == 1"; 900].join(" || ");
+    assert_eq!(answer(&chain, &variables()), "bool:false");
+}
+
+#[test]
+fn operations_are_bounded() {
+    let list = format!("[{}].size() > 0", "1,".repeat(4900));
+    assert_eq!(answer(&list, &variables()), "bool:true");
+    let many = format!("[{}].size() > 0", "-a,".repeat(3000));
+    assert_eq!(answer(&many, &variables()), "bool:true");
+    let compiled = CompiledExpression::compile(&format!("[{}]", "-m.k,".repeat(1900))).unwrap();
+    let result = compiled.evaluate(&variables());
+    assert!(matches!(result.unwrap_err().cause(), "limit" | "not boolean"));
+}
+
+#[test]
+fn numbers_are_bounded() {
+    for text in [
+        "1e400 ** 1000000000 > 1",
+        "10 ** 2147483647 > 1",
+        "2 ** 100000 > 1",
+        "1e5001 > 1",
+        "1e-5001 > 1",
+        "1e999999999999999999999 > 1",
+        "(10 ** 4000) * (10 ** 4000) > 1",
+        "'1e99999999'.toBigDecimal() > 1",
+        "1e4000.toBigInteger() * 1e4000.toBigInteger() > 1",
+        "1.0.setScale(2147483647) > 1",
+    ] {
+        assert_eq!(answer(text, &variables()), "limit", "{text}");
+    }
+    check(&[
+        ("1 ** 2147483647 == 1", "true"),
+        ("(-1) ** 2147483647 == -1", "true"),
+        ("0G ** 2147483647 == 0", "true"),
+    ]);
+    check(&[
+        ("1e4999 > 1e-4999", "true"),
+        ("1e4999 / 1e-4999 > 1", "limit"),
+        ("1e4000 / 3 > 1", "true"),
+    ]);
+}
+
+#[test]
+fn texts_and_lists_are_bounded() {
+    for text in [
+        "('a' * 2147483647).size() > 0",
+        "(l * 2147483647).size() > 0",
+        "((('a' * 100000) + ('a' * 100000)) * 6).size() > 0",
+        "('a' * 1000).replace('', 'a' * 2000).size() > 0",
+        "s.padLeft(2147483647, 'x') == s",
+        "(1..2147483647).toList().size() > 0",
+        "(1..2147483647) + 1 == l",
+        "(1..2147483647).sum() > 0",
+        "(l * 3000).containsAll((l * 3000) - [1, 2, 3] + 7 + (l * 3000))",
+        "[(1..2147483647)] == [(0..2147483646)] || (1..2147483647) == (1..2147483647)",
+        "\"${'a' * 900000}${'a' * 900000}\" == s",
+        "([l * 3000] * 3000) == ([l * 3000] * 3000)",
+        "('a' * 900000).toList() == l",
+        "('a,' * 400000).split(',').size() > 1",
+    ] {
+        let found = answer(text, &variables());
+        assert!(
+            matches!(&*found, "limit" | "bool:true" | "bool:false"),
+            "{text}: {found}"
+        );
+        assert!(
+            found == "limit" || text.contains("containsAll") || text.starts_with("[("),
+            "{text}: {found}"
+        );
+    }
+    check(&[
+        ("a in 1..2147483647", "true"),
+        ("(1..2147483647).size() == 2147483647", "true"),
+    ]);
+}
+
+#[test]
+fn calculator_compiles_conditions_that_threads_share() {
+    fn is_shared<T: Send + Sync + Clone>(_: &T) {}
+    let calculator: &dyn ExpressionCalculator = &DialectCalculator;
+    assert_eq!((calculator.name(), calculator.version()), ("groovy-dialect", "1"));
+    assert_eq!(calculator.compile("a > 1").unwrap().evaluate(&variables()), Ok(true));
+    let compiled = CompiledExpression::compile("a > 1").unwrap();
+    is_shared(&compiled);
+    assert_eq!(compiled.text(), "a > 1");
+    assert_eq!(compiled.rhai(), "greater(v0_a, int(1))");
+}
+
+#[test]
+fn printed_rhai_wraps_every_operand_of_logic_in_truth() {
+    let rhai = |text| CompiledExpression::compile(text).unwrap().rhai().to_owned();
+    assert_eq!(
+        rhai("days >= 3 && approver == \"zhang\""),
+        "truth(greater_or_equal(v0_days, int(3))) && truth(equal(v1_approver, text(\"zhang\")))"
+    );
+    assert_eq!(rhai("!a || b"), "truth(!truth(v0_a)) || truth(v1_b)");
+    assert_eq!(
+        rhai("a ? b : 1.50"),
+        "if truth(v0_a) { v1_b } else { decimal(\"150e-2\") }"
+    );
+    assert_eq!(rhai("a ?: b"), "(true_or_nothing(v0_a) ?? v1_b)");
+    assert_eq!(rhai("(a && b) == c"), "equal(bool(truth(v0_a) && truth(v1_b)), v2_c)");
+}
+
+/// Pieces that random texts are made of.
+const PIECES: [&str; 88] = [
+    "a",
+    "b",
+    "d",
+    "big",
+    "huge",
+    "s",
+    "t",
+    "c",
+    "flag",
+    "l",
+    "names",
+    "m",
+    "nul",
+    "el",
+    "missing",
+    "0",
+    "1",
+    "2",
+    "-1",
+    "2.5",
+    "1e3",
+    "5L",
+    "3G",
+    "2d",
+    "1.5f",
+    "0x1F",
+    "2147483647",
+    "'x'",
+    "\"y\"",
+    "\"$s\"",
+    "\"${",
+    "}\"",
+    "''",
+    "(",
+    ")",
+    "[",
+    "]",
+    "{",
+    "}",
+    "+",
+    "-",
+    "*",
+    "/",
+    "%",
+    "**",
+    "==",
+    "!=",
+    "<",
+    ">",
+    "<=",
+    ">=",
+    "<=>",
+    "&&",
+    "||",
+    "!",
+    "~",
+    "?",
+    ":",
+    "?:",
+    ".",
+    "?.",
+    ",",
+    " in ",
+    " instanceof String",
+    " as int",
+    "size()",
+    "k",
+    "length()",
+    "equals(",
+    "contains('x')",
+    "substring(1)",
+    "toInteger()",
+    ";",
+    "\n",
+    "true",
+    "null",
+    "&",
+    "|",
+    "^",
+    "<<",
+    ">>",
+    ">>>",
+    "..",
+    "..<",
+    "$",
+    "=",
+    "Math.max(",
+    "\u{1f600}",
+];
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn random_text_never_panics(text in "\\PC{0,60}") {
+        let _ = answer(&text, &variables());
+    }
+
+    #[test]
+    fn random_soup_never_panics(pieces in prop::collection::vec(prop::sample::select(&PIECES[..]), 0..25), spaced: bool) {
+        let text = pieces.join(if spaced { " " } else { "" });
+        let first = answer(&text, &variables());
+        prop_assert_eq!(first, answer(&text, &variables()));
+    }
+
+    #[test]
+    fn random_integers_compute_as_machine_integers(left: i32, right: i32) {
+        let variables = map_of(&format!(r#"{{"x":{left},"y":{right}}}"#));
+        prop_assert_eq!(answer("x + y", &variables), format!("int:{}", left.wrapping_add(right)));
+        prop_assert_eq!(answer("x * y", &variables), format!("int:{}", left.wrapping_mul(right)));
+        prop_assert_eq!(answer("x < y", &variables), format!("bool:{}", left < right));
+        prop_assert_eq!(answer("x == y", &variables), format!("bool:{}", left == right));
+        prop_assert_eq!(answer("x * 1.0 / 4 * 4 == x", &variables), "bool:true");
+    }
+
+    #[test]
+    fn texts_compare_by_utf16_units(left in "[a-z\u{e000}-\u{ffff}\u{1f600}-\u{1f610}]{0,4}", right in "[a-z\u{e000}-\u{ffff}\u{1f600}-\u{1f610}]{0,4}") {
+        let expected = left.encode_utf16().cmp(right.encode_utf16());
+        prop_assert_eq!(item::compare_texts(&left, &right), expected);
     }
 }

@@ -24,8 +24,7 @@ fn plain(of: &Item, text: &Arc<str>, name: &str) -> Answer {
     Ok(match name {
         "length" | "size" => Item::count(length(text)),
         "isEmpty" => Item::Bool(text.is_empty()),
-        "isBlank" => Item::Bool(text.chars().all(char::is_whitespace)),
-        "isAllWhitespace" => Item::Bool(!text.is_empty() && text.chars().all(char::is_whitespace)),
+        "isBlank" | "isAllWhitespace" => Item::Bool(text.chars().all(char::is_whitespace)),
         "trim" => Item::text(trim(text)),
         "toLowerCase" => Item::text(text.to_lowercase()),
         "toUpperCase" => Item::text(text.to_uppercase()),
@@ -52,7 +51,9 @@ fn plain(of: &Item, text: &Arc<str>, name: &str) -> Answer {
 fn with_one(of: &Item, text: &Arc<str>, name: &str, argument: &Item) -> Answer {
     let refused = || no_method(of, name, std::slice::from_ref(argument));
     let part = || match argument {
-        Item::Null => Err(ExpressionError::evaluation(format!("`{name}` is given null; test for null first"))),
+        Item::Null => Err(ExpressionError::evaluation(format!(
+            "`{name}` is given null; test for null first"
+        ))),
         other => other.as_text().cloned().ok_or_else(refused),
     };
     let place = || place(argument).ok_or_else(refused);
@@ -86,7 +87,11 @@ fn with_one(of: &Item, text: &Arc<str>, name: &str, argument: &Item) -> Answer {
             let unit = usize::try_from(at).ok().and_then(|at| text.encode_utf16().nth(at));
             Item::Char(unit.ok_or_else(|| outside(at, text))?)
         }
-        "take" => slice(text, 0, place()?.max(0).min(i64::try_from(length(text)).unwrap_or(i64::MAX)))?,
+        "take" => slice(
+            text,
+            0,
+            place()?.max(0).min(i64::try_from(length(text)).unwrap_or(i64::MAX)),
+        )?,
         "drop" => {
             let length = i64::try_from(length(text)).unwrap_or(i64::MAX);
             slice(text, place()?.max(0).min(length), length)?
@@ -108,7 +113,9 @@ fn with_two(of: &Item, text: &Arc<str>, name: &str, arguments: [&Item; 2]) -> An
     let null = || ExpressionError::evaluation(format!("`{name}` is given null; test for null first"));
     match name {
         "substring" => {
-            let (Some(from), Some(to)) = (place(one), place(two)) else { return Err(refused()) };
+            let (Some(from), Some(to)) = (place(one), place(two)) else {
+                return Err(refused());
+            };
             slice(text, from, to)
         }
         "replace" => {
@@ -125,15 +132,22 @@ fn with_two(of: &Item, text: &Arc<str>, name: &str, arguments: [&Item; 2]) -> An
             Ok(Item::text(text.replace(&*from, &to)))
         }
         "startsWith" => {
-            let (Some(part), Some(from)) = (one.as_text(), place(two)) else { return Err(refused()) };
+            let (Some(part), Some(from)) = (one.as_text(), place(two)) else {
+                return Err(refused());
+            };
             let rest = usize::try_from(from).ok().and_then(|from| tail(text, from));
             Ok(Item::Bool(rest.is_some_and(|rest| rest.starts_with(&**part))))
         }
         "indexOf" => {
-            let (Some(part), Some(from)) = (one.as_text(), place(two)) else { return Err(refused()) };
+            let (Some(part), Some(from)) = (one.as_text(), place(two)) else {
+                return Err(refused());
+            };
             let from = usize::try_from(from.max(0)).unwrap_or(usize::MAX);
             let start = text.len() - tail(text, from.min(length(text))).map_or(0, str::len);
-            let at = text.get(start..).and_then(|rest| rest.find(&**part)).map(|at| at + start);
+            let at = text
+                .get(start..)
+                .and_then(|rest| rest.find(&**part))
+                .map(|at| at + start);
             Ok(found(text, at))
         }
         "padLeft" | "padRight" => pad(of, text, name, one, two),
@@ -149,17 +163,29 @@ fn pad(of: &Item, text: &Arc<str>, name: &str, width: &Item, filler: &Item) -> A
     let missing = wanted.saturating_sub(length(text));
     check_text(missing.saturating_mul(4).saturating_add(text.len()))?;
     let padding: String = filler.chars().cycle().take(missing).collect();
-    Ok(Item::text(if name == "padLeft" { padding + text.as_ref() } else { format!("{text}{padding}") }))
+    Ok(Item::text(if name == "padLeft" {
+        padding + text.as_ref()
+    } else {
+        format!("{text}{padding}")
+    }))
 }
 
 /// A place in text.
 fn place(item: &Item) -> Option<i64> {
-    if let Item::Number(number) = item { whole(number).map(i64::from) } else { None }
+    if let Item::Number(number) = item {
+        whole(number).map(i64::from)
+    } else {
+        None
+    }
 }
 
 /// Length in UTF-16 units.
 pub(super) fn length(text: &str) -> usize {
-    if text.is_ascii() { text.len() } else { text.encode_utf16().count() }
+    if text.is_ascii() {
+        text.len()
+    } else {
+        text.encode_utf16().count()
+    }
 }
 
 /// The text from a place in UTF-16 units on.
@@ -188,12 +214,16 @@ fn slice(text: &str, from: i64, to: i64) -> Answer {
 }
 
 fn outside(at: i64, text: &str) -> ExpressionError {
-    ExpressionError::evaluation(format!("place {at} is outside a text of {} characters; test size() first", length(text)))
+    ExpressionError::evaluation(format!(
+        "place {at} is outside a text of {} characters; test size() first",
+        length(text)
+    ))
 }
 
 /// A byte offset as a place in UTF-16 units.
 fn found(text: &str, at: Option<usize>) -> Item {
-    at.and_then(|at| text.get(..at)).map_or(Item::int(-1), |before| Item::count(length(before)))
+    at.and_then(|at| text.get(..at))
+        .map_or(Item::int(-1), |before| Item::count(length(before)))
 }
 
 fn unit_position(text: &str, code: i32) -> Item {
@@ -208,7 +238,9 @@ pub(super) fn trim(text: &str) -> &str {
 
 fn capitalize(text: &str) -> String {
     let mut chars = text.chars();
-    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars.clone()).collect())
+    chars
+        .next()
+        .map_or_else(String::new, |first| first.to_uppercase().chain(chars.clone()).collect())
 }
 
 fn equal_ignoring_case(left: &str, right: &str) -> bool {
@@ -219,10 +251,18 @@ fn equal_ignoring_case(left: &str, right: &str) -> bool {
 fn fold(text: &str) -> String {
     let single = |mut mapped: std::iter::Peekable<std::vec::IntoIter<char>>, or: char| {
         let first = mapped.next();
-        if mapped.peek().is_some() { or } else { first.unwrap_or(or) }
+        if mapped.peek().is_some() {
+            or
+        } else {
+            first.unwrap_or(or)
+        }
     };
     let map = |c: char, upper: bool| {
-        let mapped: Vec<char> = if upper { c.to_uppercase().collect() } else { c.to_lowercase().collect() };
+        let mapped: Vec<char> = if upper {
+            c.to_uppercase().collect()
+        } else {
+            c.to_lowercase().collect()
+        };
         single(mapped.into_iter().peekable(), c)
     };
     text.chars().map(|c| map(map(c, true), false)).collect()
@@ -233,7 +273,10 @@ fn difference(left: &str, right: &str) -> i32 {
     if compare_texts(left, right).is_eq() {
         return 0;
     }
-    let differing = left.encode_utf16().zip(right.encode_utf16()).find(|(left, right)| left != right);
+    let differing = left
+        .encode_utf16()
+        .zip(right.encode_utf16())
+        .find(|(left, right)| left != right);
     differing.map_or_else(
         || {
             let count = |text| i32::try_from(length(text)).unwrap_or(i32::MAX);
@@ -252,22 +295,33 @@ fn occurrences(text: &str, part: &str) -> usize {
     let mut rest = text;
     while let Some(at) = rest.find(part) {
         count += 1;
-        let step = rest.get(at..).and_then(|found| found.chars().next()).map_or(1, char::len_utf8);
+        let step = rest
+            .get(at..)
+            .and_then(|found| found.chars().next())
+            .map_or(1, char::len_utf8);
         rest = rest.get(at + step..).unwrap_or_default();
     }
     count
 }
 
-fn units(text: &str) -> Result<Vec<Item>, ExpressionError> {
+pub(super) fn units(text: &str) -> Result<Vec<Item>, ExpressionError> {
     check_items(text.len())?;
     text.chars()
-        .map(|c| if c.len_utf16() == 1 { Ok(Item::text(c.to_string())) } else { Err(split_character()) })
+        .map(|c| {
+            if c.len_utf16() == 1 {
+                Ok(Item::text(c.to_string()))
+            } else {
+                Err(split_character())
+            }
+        })
         .collect()
 }
 
 /// `split`, whose argument is a regular expression in the reference: only one that means itself is taken.
 fn split(text: &str, separator: &str) -> Answer {
-    let literal = separator.strip_prefix('\\').filter(|rest| rest.chars().count() == 1 && rest.chars().all(is_special));
+    let literal = separator
+        .strip_prefix('\\')
+        .filter(|rest| rest.chars().count() == 1 && rest.chars().all(is_special));
     let separator = literal.unwrap_or(separator);
     if literal.is_none() && separator.chars().any(is_special) {
         return Err(ExpressionError::evaluation(format!(
@@ -275,7 +329,9 @@ fn split(text: &str, separator: &str) -> Answer {
         )));
     }
     let mut parts: Vec<&str> = if separator.is_empty() {
-        text.char_indices().filter_map(|(at, c)| text.get(at..at + c.len_utf8())).collect()
+        text.char_indices()
+            .filter_map(|(at, c)| text.get(at..at + c.len_utf8()))
+            .collect()
     } else {
         text.split(separator).collect()
     };
@@ -288,16 +344,25 @@ fn split(text: &str, separator: &str) -> Answer {
         parts = vec![""];
     }
     check_items(parts.len())?;
-    Ok(Item::List(List::with_kind(ListKind::Array, parts.into_iter().map(Item::text).collect())))
+    Ok(Item::List(List::with_kind(
+        ListKind::Array,
+        parts.into_iter().map(Item::text).collect(),
+    )))
 }
 
 fn is_special(c: char) -> bool {
-    matches!(c, '\\' | '^' | '$' | '.' | '|' | '?' | '*' | '+' | '(' | ')' | '[' | ']' | '{' | '}')
+    matches!(
+        c,
+        '\\' | '^' | '$' | '.' | '|' | '?' | '*' | '+' | '(' | ')' | '[' | ']' | '{' | '}'
+    )
 }
 
 fn tokens(text: &str, separators: &str) -> Answer {
-    let tokens: Vec<Item> =
-        text.split(|c| separators.contains(c)).filter(|token| !token.is_empty()).map(Item::text).collect();
+    let tokens: Vec<Item> = text
+        .split(|c| separators.contains(c))
+        .filter(|token| !token.is_empty())
+        .map(Item::text)
+        .collect();
     check_items(tokens.len())?;
     Ok(Item::List(List::of(tokens)))
 }
@@ -346,10 +411,18 @@ pub(super) fn read_double(text: &str) -> Option<f64> {
 pub(super) fn read_float(text: &str) -> Option<f32> {
     read_double(text)?;
     let text = trim(text);
-    text.parse().or_else(|_| text.strip_suffix(['d', 'D', 'f', 'F']).unwrap_or(text).parse()).ok()
+    text.parse()
+        .or_else(|_| text.strip_suffix(['d', 'D', 'f', 'F']).unwrap_or(text).parse())
+        .ok()
 }
 
 fn is_floating(text: &str) -> bool {
-    let has_digit = text.bytes().take_while(|byte| !matches!(byte, b'e' | b'E')).any(|byte| byte.is_ascii_digit());
-    has_digit && text.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'+' | b'-' | b'.' | b'e' | b'E'))
+    let has_digit = text
+        .bytes()
+        .take_while(|byte| !matches!(byte, b'e' | b'E'))
+        .any(|byte| byte.is_ascii_digit());
+    has_digit
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_digit() || matches!(byte, b'+' | b'-' | b'.' | b'e' | b'E'))
 }

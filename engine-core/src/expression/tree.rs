@@ -24,7 +24,11 @@ pub(super) enum Kind {
     Variable(usize),
     List(Vec<Expr>),
     Map(Vec<(Expr, Expr)>),
-    Range { from: Box<Expr>, to: Box<Expr>, inclusive: bool },
+    Range {
+        from: Box<Expr>,
+        to: Box<Expr>,
+        inclusive: bool,
+    },
     Unary(Unary, Box<Expr>),
     Binary(Binary, Box<Expr>, Box<Expr>),
     Not(Box<Expr>),
@@ -32,20 +36,80 @@ pub(super) enum Kind {
     Or(Vec<Expr>),
     Conditional(Box<Expr>, Box<Expr>, Box<Expr>),
     Elvis(Box<Expr>, Box<Expr>),
-    Property { of: Box<Expr>, name: Arc<str>, safe: bool },
+    Property {
+        of: Box<Expr>,
+        name: Arc<str>,
+        safe: bool,
+    },
     /// A property whose name is computed, as in `m."${x}"`.
-    Named { of: Box<Expr>, name: Box<Expr>, safe: bool },
-    Index { of: Box<Expr>, at: Box<Expr> },
-    Method { of: Box<Expr>, name: Arc<str>, arguments: Vec<Expr>, safe: bool },
-    Static { class: Class, name: Arc<str>, arguments: Vec<Expr> },
-    Constant { class: Class, name: Arc<str> },
+    Named {
+        of: Box<Expr>,
+        name: Box<Expr>,
+        safe: bool,
+    },
+    Index {
+        of: Box<Expr>,
+        at: Box<Expr>,
+    },
+    Method {
+        of: Box<Expr>,
+        name: Arc<str>,
+        arguments: Vec<Expr>,
+        safe: bool,
+    },
+    Static {
+        class: Class,
+        name: Arc<str>,
+        arguments: Vec<Expr>,
+    },
+    Constant {
+        class: Class,
+        name: Arc<str>,
+    },
     InstanceOf(Box<Expr>, Class),
     /// `x as Type`.
-    As(Box<Expr>, Class),
+    As(Box<Expr>, Type),
     /// `(Type) x`.
-    Cast(Class, Box<Expr>),
+    Cast(Type, Box<Expr>),
     /// A call of what cannot be called: its arguments are reached, then it fails.
-    Uncallable { name: Arc<str>, arguments: Vec<Expr> },
+    Uncallable {
+        name: Arc<str>,
+        arguments: Vec<Expr>,
+    },
+}
+
+/// What a value is converted to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Type {
+    pub(super) class: Class,
+    /// A built-in type such as `int`, which has no null.
+    pub(super) primitive: bool,
+}
+
+impl Type {
+    /// The type of this name.
+    pub(super) fn named(name: &str) -> Option<Self> {
+        let built_in = Class::built_in(name).map(|class| Self { class, primitive: true });
+        built_in.or_else(|| {
+            Class::named(name).map(|class| Self {
+                class,
+                primitive: false,
+            })
+        })
+    }
+
+    /// The name as it is written.
+    pub(super) fn name(self) -> &'static str {
+        match self.class {
+            Class::Integer if self.primitive => "int",
+            Class::Character if self.primitive => "char",
+            Class::Long if self.primitive => "long",
+            Class::Float if self.primitive => "float",
+            Class::Double if self.primitive => "double",
+            Class::Boolean if self.primitive => "boolean",
+            class => class.name(),
+        }
+    }
 }
 
 /// Operators with one operand.
@@ -176,7 +240,10 @@ impl Class {
 
     /// The class of this name.
     pub(super) fn named(name: &str) -> Option<Self> {
-        Self::NAMES.iter().find(|(known, _)| *known == name).map(|(_, class)| *class)
+        Self::NAMES
+            .iter()
+            .find(|(known, _)| *known == name)
+            .map(|(_, class)| *class)
     }
 
     /// The class behind the name of a built-in type such as `int`.
@@ -196,6 +263,9 @@ impl Class {
 
     /// The name of the class without its package.
     pub(super) fn name(self) -> &'static str {
-        Self::NAMES.iter().find(|(_, class)| *class == self).map_or("Object", |(name, _)| name)
+        Self::NAMES
+            .iter()
+            .find(|(_, class)| *class == self)
+            .map_or("Object", |(name, _)| name)
     }
 }

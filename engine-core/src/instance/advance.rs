@@ -41,7 +41,11 @@ pub(super) struct Failure {
 
 impl Failure {
     pub(super) fn new(code: ResultCode, detail: String) -> Self {
-        Self { code, detail, evaluated: Vec::new() }
+        Self {
+            code,
+            detail,
+            evaluated: Vec::new(),
+        }
     }
 }
 
@@ -49,6 +53,17 @@ impl From<Failure> for Halt {
     fn from(failure: Failure) -> Self {
         Self::Fail(failure)
     }
+}
+
+/// The first outgoing sequence flow; its condition does not matter.
+pub(super) fn only_way(element: &Element) -> Result<Arc<str>, Halt> {
+    element.outgoing.first().cloned().ok_or_else(|| {
+        Failure::new(
+            ResultCode::NoOutgoingMatches,
+            format!("{} has no outgoing sequence flow", element.key),
+        )
+        .into()
+    })
 }
 
 /// One command on its way through the model.
@@ -66,7 +81,13 @@ impl<'a, 'g> Walk<'a, 'g> {
         deployment: &'a Deployment,
         context: &'a Context<'a>,
     ) -> Self {
-        Self { recorder, deployment, context, next_node_number: 0, next_data_number: 0 }
+        Self {
+            recorder,
+            deployment,
+            context,
+            next_node_number: 0,
+            next_data_number: 0,
+        }
     }
 
     /// Goes on from a node by a sequence flow until the flow waits or ends.
@@ -75,7 +96,10 @@ impl<'a, 'g> Walk<'a, 'g> {
         let mut along = along;
         for _ in 0..self.context.limits.steps {
             let deployment = self.deployment;
-            let target = deployment.model.element(&along).and_then(|flow| deployment.model.target(flow));
+            let target = deployment
+                .model
+                .element(&along)
+                .and_then(|flow| deployment.model.target(flow));
             let Some(target) = target else {
                 return Err(Failure::new(
                     ResultCode::CurrentNodeNotFound,
@@ -106,7 +130,10 @@ impl<'a, 'g> Walk<'a, 'g> {
         let number = self.next_node_number;
         self.next_node_number += 1;
         NodeVisit {
-            node: self.context.id(&self.recorder.given().envelope.command_id, IdKind::NodeInstance, number).into(),
+            node: self
+                .context
+                .id(&self.recorder.given().envelope.command_id, IdKind::NodeInstance, number)
+                .into(),
             key: element.key.clone(),
             element_type: element.element_type.number(),
             source,
@@ -117,21 +144,19 @@ impl<'a, 'g> Walk<'a, 'g> {
     pub(super) fn data_id(&mut self) -> crate::id::InstanceDataId {
         let number = self.next_data_number;
         self.next_data_number += 1;
-        self.context.id(&self.recorder.given().envelope.command_id, IdKind::InstanceData, number).into()
+        self.context
+            .id(&self.recorder.given().envelope.command_id, IdKind::InstanceData, number)
+            .into()
     }
 
     /// The node instance with this id as it stands now.
     pub(super) fn node(&self, id: &NodeInstanceId) -> Result<&NodeInstance, Halt> {
         self.recorder.state().node(id).ok_or_else(|| {
             debug_assert!(false, "a node that was just recorded must be found");
-            Halt::Refuse(ResultCode::SystemError, format!("node instance {id} was recorded but is not found"))
-        })
-    }
-
-    /// The first outgoing sequence flow; its condition does not matter.
-    pub(super) fn only_way(&self, element: &Element) -> Result<Arc<str>, Halt> {
-        element.outgoing.first().cloned().ok_or_else(|| {
-            Failure::new(ResultCode::NoOutgoingMatches, format!("{} has no outgoing sequence flow", element.key)).into()
+            Halt::Refuse(
+                ResultCode::SystemError,
+                format!("node instance {id} was recorded but is not found"),
+            )
         })
     }
 
@@ -147,14 +172,20 @@ impl<'a, 'g> Walk<'a, 'g> {
             let Some(flow) = self.deployment.model.element(key) else {
                 return Err(Failure {
                     code: ResultCode::CurrentNodeNotFound,
-                    detail: format!("{} lists sequence flow {key}, which the model does not have", element.key),
+                    detail: format!(
+                        "{} lists sequence flow {key}, which the model does not have",
+                        element.key
+                    ),
                     evaluated,
                 }
                 .into());
             };
             if let Some(condition) = self.deployment.condition(flow) {
                 match condition.and_then(|condition| condition.evaluate(&variables)) {
-                    Ok(held) => evaluated.push(Evaluated { flow: key.clone(), held }),
+                    Ok(held) => evaluated.push(Evaluated {
+                        flow: key.clone(),
+                        held,
+                    }),
                     Err(error) => return Err(self.condition_failed(flow, &error, evaluated).into()),
                 }
                 if evaluated.last().is_some_and(|last| last.held) {
@@ -169,12 +200,19 @@ impl<'a, 'g> Walk<'a, 'g> {
         let Some(flow) = chosen.or(default) else {
             return Err(Failure {
                 code: ResultCode::NoOutgoingMatches,
-                detail: format!("no condition holds at {} and it has no default sequence flow", element.key),
+                detail: format!(
+                    "no condition holds at {} and it has no default sequence flow",
+                    element.key
+                ),
                 evaluated,
             }
             .into());
         };
-        self.recorder.record(InstanceEvent::BranchTaken { node: node.clone(), evaluated, flow: flow.clone() });
+        self.recorder.record(InstanceEvent::BranchTaken {
+            node: node.clone(),
+            evaluated,
+            flow: flow.clone(),
+        });
         Ok(flow)
     }
 
@@ -184,18 +222,27 @@ impl<'a, 'g> Walk<'a, 'g> {
             _ => ResultCode::ExpressionFailed,
         };
         let expression = flow.condition().unwrap_or_default();
-        Failure { code, detail: format!("{error}: sequence flow {}, expression={expression}", flow.key), evaluated }
+        Failure {
+            code,
+            detail: format!("{error}: sequence flow {}, expression={expression}", flow.key),
+            evaluated,
+        }
     }
 
     /// Asks the hooks to refresh the data at a gateway, and records their answer.
     pub(super) fn ask_hook(&mut self, element: &Element, node: &NodeInstanceId) -> Result<(), Halt> {
-        let Some(hook_info) = element.text_property("hookInfoIds") else { return Ok(()) };
+        let Some(hook_info) = element.text_property("hookInfoIds") else {
+            return Ok(());
+        };
         if !self.context.has_hook {
             return match self.context.profile {
                 Profile::Turbo131 => Ok(()),
                 Profile::Documented => Err(Failure::new(
                     ResultCode::HookConfigMissing,
-                    format!("{} sets hookInfoIds {hook_info}, but the engine was built without a hook", element.key),
+                    format!(
+                        "{} sets hookInfoIds {hook_info}, but the engine was built without a hook",
+                        element.key
+                    ),
                 )
                 .into()),
             };
@@ -210,7 +257,11 @@ impl<'a, 'g> Walk<'a, 'g> {
                 variables: self.node(node)?.entry.variables.clone(),
             })));
         };
-        let data = if answer.variables.is_empty() { None } else { Some(self.data_id()) };
+        let data = if answer.variables.is_empty() {
+            None
+        } else {
+            Some(self.data_id())
+        };
         self.recorder.record(InstanceEvent::HookAnswered {
             node: node.clone(),
             data,

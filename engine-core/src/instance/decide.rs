@@ -22,12 +22,15 @@ impl Decider for FlowInstance {
 
     fn decide(&self, given: &Given<InstanceCommand>, context: &Context<'_>) -> Decided {
         match &given.command {
-            InstanceCommand::StartProcess { flow_deploy_id, flow_module_id, variables: _ } => {
-                start(self, given, flow_deploy_id.as_ref(), flow_module_id.as_ref(), context)
-            }
-            _ if self.flow_instance_id.is_none() => {
-                Err(Rejection::new(ResultCode::InstanceNotFound, "no flow instance has this flowInstanceId"))
-            }
+            InstanceCommand::StartProcess {
+                flow_deploy_id,
+                flow_module_id,
+                variables: _,
+            } => start(self, given, flow_deploy_id.as_ref(), flow_module_id.as_ref(), context),
+            _ if self.flow_instance_id.is_none() => Err(Rejection::new(
+                ResultCode::InstanceNotFound,
+                "no flow instance has this flowInstanceId",
+            )),
             InstanceCommand::CommitTask { task_instance_id, .. } => commit(self, given, task_instance_id, context),
             InstanceCommand::RollbackTask { task_instance_id } => {
                 rollback::decide(self, given, task_instance_id, context)
@@ -57,13 +60,19 @@ fn start(
     context: &Context<'_>,
 ) -> Decided {
     if state.flow_instance_id.is_some() {
-        return Err(Rejection::new(ResultCode::SaveInstanceFailed, "a flow instance with this id exists already"));
+        return Err(Rejection::new(
+            ResultCode::SaveInstanceFailed,
+            "a flow instance with this id exists already",
+        ));
     }
     let (standing, question) = match (flow_deploy_id, flow_module_id) {
         (Some(id), _) => (context.answers.deployments.get(id), Question::Deployment(id.clone())),
         (None, Some(id)) => (context.answers.latest.get(id), Question::LatestDeployment(id.clone())),
         (None, None) => {
-            return Err(Rejection::new(ResultCode::InvalidParam, "flowDeployId and flowModuleId are both blank"));
+            return Err(Rejection::new(
+                ResultCode::InvalidParam,
+                "flowDeployId and flowModuleId are both blank",
+            ));
         }
     };
     let deployment = match standing {
@@ -83,7 +92,11 @@ fn start(
         }
     };
     let mut walk = Walk::new(Recorder::new(state, given), deployment, context);
-    let data = if given.command.variables().is_empty() { None } else { Some(walk.data_id()) };
+    let data = if given.command.variables().is_empty() {
+        None
+    } else {
+        Some(walk.data_id())
+    };
     walk.recorder.record(InstanceEvent::FlowStarted {
         flow_instance_id: context.id(&given.envelope.command_id, IdKind::FlowInstance, 0).into(),
         flow_deploy_id: deployment.flow_deploy_id.clone(),
@@ -103,7 +116,11 @@ fn start(
 fn run_from_start(walk: &mut Walk<'_, '_>) -> Result<(), Halt> {
     let deployment = walk.deployment;
     let Some(start) = deployment.model.start_event() else {
-        return Err(Failure::new(ResultCode::CurrentNodeNotFound, "the model has no start event".to_owned()).into());
+        return Err(Failure::new(
+            ResultCode::CurrentNodeNotFound,
+            "the model has no start event".to_owned(),
+        )
+        .into());
     };
     let node = element::enter(walk, start, None)?;
     match element::pass(walk, start, &node)? {
@@ -120,7 +137,10 @@ fn commit(
 ) -> Decided {
     match state.status {
         FlowStatus::Terminated => {
-            return Err(Rejection::new(ResultCode::CommitOnEnded, "the flow instance was terminated"));
+            return Err(Rejection::new(
+                ResultCode::CommitOnEnded,
+                "the flow instance was terminated",
+            ));
         }
         FlowStatus::Completed => return Ok(Decision::Unchanged(ResultCode::Reentrant)),
         FlowStatus::Running | FlowStatus::Default => {}
@@ -149,7 +169,11 @@ fn commit(
         NodeStatus::Failed | NodeStatus::Disabled => {
             return Err(Rejection::new(
                 ResultCode::CommitFailed,
-                format!("task {} has status {} and takes no commit", node.key, node.status.number()),
+                format!(
+                    "task {} has status {} and takes no commit",
+                    node.key,
+                    node.status.number()
+                ),
             )
             .about(task));
         }
@@ -231,8 +255,12 @@ fn deployment_of<'a>(
     state: &FlowInstance,
     context: &Context<'a>,
 ) -> Result<Result<&'a Deployment, Question>, Rejection> {
-    let not_found =
-        || Rejection::new(ResultCode::DeploymentNotFound, "the deployment of the flow instance is not in the store");
+    let not_found = || {
+        Rejection::new(
+            ResultCode::DeploymentNotFound,
+            "the deployment of the flow instance is not in the store",
+        )
+    };
     let id = state.flow_deploy_id.as_ref().ok_or_else(not_found)?;
     match context.answers.deployments.get(id) {
         None => Ok(Err(Question::Deployment(id.clone()))),

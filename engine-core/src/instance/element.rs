@@ -31,7 +31,7 @@ pub(super) fn enter(
 /// Goes through an element that was just entered.
 pub(super) fn pass(walk: &mut Walk<'_, '_>, element: &Element, node: &NodeInstanceId) -> Result<Next, Halt> {
     match element.element_type {
-        ElementType::StartEvent => start_event::pass(walk, element),
+        ElementType::StartEvent => start_event::pass(element),
         ElementType::EndEvent => Ok(end_event::pass(walk)),
         ElementType::UserTask => Ok(user_task::pass()),
         ElementType::CallActivity => Ok(call_activity::pass()),

@@ -21,7 +21,11 @@ pub struct Outcome {
 impl Outcome {
     /// The outcome of a record.
     pub fn of(record: &InstanceRecord) -> Self {
-        let mut outcome = Self { code: ResultCode::Success, detail: None, ended_at: Vec::new() };
+        let mut outcome = Self {
+            code: ResultCode::Success,
+            detail: None,
+            ended_at: Vec::new(),
+        };
         let mut last_passed = None;
         for event in &record.events {
             match event {
@@ -60,6 +64,10 @@ impl Outcome {
             }
             _ => Vec::new(),
         };
-        Self { code, detail: None, ended_at }
+        Self {
+            code,
+            detail: None,
+            ended_at,
+        }
     }
 }

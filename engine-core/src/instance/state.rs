@@ -125,20 +125,30 @@ impl FlowInstance {
 
     /// The tasks that wait for a commit, in the order in which they came into being.
     pub fn active_tasks(&self) -> impl Iterator<Item = &NodeInstance> {
-        self.nodes().filter(|node| node.status == NodeStatus::Active && node.element_type.is_task())
+        self.nodes()
+            .filter(|node| node.status == NodeStatus::Active && node.element_type.is_task())
     }
 
     /// The newest node instance of an element that failed when entered from `source`.
     pub fn failed_successor(&self, source: &NodeInstanceId, key: &str) -> Option<&NodeInstance> {
-        self.nodes().rev().find(|node| {
-            node.status == NodeStatus::Failed && node.source.as_ref() == Some(source) && *node.key == *key
-        })
+        self.nodes()
+            .rev()
+            .find(|node| node.status == NodeStatus::Failed && node.source.as_ref() == Some(source) && *node.key == *key)
     }
 
     /// The data of the present position: of the active task, else of the node reached last.
     pub fn current_data(&self) -> &Snapshot {
-        let at_rest = || self.nodes().rev().find(|node| node.status == NodeStatus::Completed).map(|node| &node.leave);
-        self.active_tasks().last().map(|task| &task.entry).or_else(at_rest).unwrap_or(&self.start_data)
+        let at_rest = || {
+            self.nodes()
+                .rev()
+                .find(|node| node.status == NodeStatus::Completed)
+                .map(|node| &node.leave)
+        };
+        self.active_tasks()
+            .last()
+            .map(|task| &task.entry)
+            .or_else(at_rest)
+            .unwrap_or(&self.start_data)
     }
 
     /// Bytes the instance takes in memory, roughly.
@@ -148,7 +158,11 @@ impl FlowInstance {
     }
 
     fn node_mut(&mut self, id: &NodeInstanceId) -> Option<&mut NodeInstance> {
-        self.nodes.iter_mut().rev().find(|node| node.id == *id).map(Arc::make_mut)
+        self.nodes
+            .iter_mut()
+            .rev()
+            .find(|node| node.id == *id)
+            .map(Arc::make_mut)
     }
 
     fn set_status(&mut self, id: &NodeInstanceId, status: NodeStatus, at: Timestamp) {
@@ -160,7 +174,10 @@ impl FlowInstance {
 
     /// The data a node is entered with when the flow comes from `source`.
     fn data_after(&self, source: Option<&NodeInstanceId>) -> Snapshot {
-        source.and_then(|id| self.node(id)).map_or(&self.start_data, |node| &node.leave).clone()
+        source
+            .and_then(|id| self.node(id))
+            .map_or(&self.start_data, |node| &node.leave)
+            .clone()
     }
 
     fn visit(&mut self, visit: &NodeVisit, status: NodeStatus, envelope: &Envelope) {
@@ -187,7 +204,14 @@ impl FlowInstance {
     pub(super) fn apply_event(&mut self, given: &Given<InstanceCommand>, event: &InstanceEvent) {
         let at = given.envelope.recorded_at;
         match event {
-            InstanceEvent::FlowStarted { flow_instance_id, flow_deploy_id, flow_module_id, tenant, caller, data } => {
+            InstanceEvent::FlowStarted {
+                flow_instance_id,
+                flow_deploy_id,
+                flow_module_id,
+                tenant,
+                caller,
+                data,
+            } => {
                 self.flow_instance_id = Some(flow_instance_id.clone());
                 self.flow_deploy_id = Some(flow_deploy_id.clone());
                 self.flow_module_id = Some(flow_module_id.clone());
@@ -211,7 +235,12 @@ impl FlowInstance {
                     node.modified_at = at;
                 }
             }
-            InstanceEvent::HookAnswered { node, data, variables, failures: _ } => {
+            InstanceEvent::HookAnswered {
+                node,
+                data,
+                variables,
+                failures: _,
+            } => {
                 if let Some(node) = self.node_mut(node) {
                     node.leave = node.entry.merged(data.as_ref(), variables);
                 }
@@ -234,7 +263,11 @@ impl FlowInstance {
                 }
             }
             InstanceEvent::FlowCompleted => self.status = FlowStatus::Completed,
-            InstanceEvent::TaskRolledBack { superseded, reopened, node } => {
+            InstanceEvent::TaskRolledBack {
+                superseded,
+                reopened,
+                node,
+            } => {
                 for id in superseded {
                     self.set_status(id, NodeStatus::Disabled, at);
                 }

@@ -10,9 +10,7 @@ use crate::codec;
 use crate::context::{Answers, Context, HookAnswer, ModuleStanding, Question};
 use crate::decider::{Decider, Decision};
 use crate::deployment::Deployment;
-use crate::event::{
-    Actor, AnyRecord, Envelope, Given, InstanceCommand, InstanceEvent, InstanceRecord, Record,
-};
+use crate::event::{Actor, AnyRecord, Envelope, Given, InstanceCommand, InstanceEvent, InstanceRecord, Record};
 use crate::expression::DialectCalculator;
 use crate::id::{CommandId, FlowDeployId, IdKind, NameBasedIds, NodeInstanceId};
 use crate::instance::{FlowInstance, NodeStatus, Outcome};
@@ -78,8 +76,7 @@ impl Run {
     fn new(model: &str) -> Self {
         let model = parse::parse(&model_json(model), &ModelLimits::default()).unwrap();
         let owner = (Some("acme".into()), None);
-        let deployment =
-            Deployment::new("d".into(), "m".into(), owner, model, 0, Arc::new(DialectCalculator));
+        let deployment = Deployment::new("d".into(), "m".into(), owner, model, 0, Arc::new(DialectCalculator));
         Self {
             state: FlowInstance::default(),
             records: Vec::new(),
@@ -116,7 +113,10 @@ impl Run {
         };
         self.commands += 1;
         loop {
-            let limits = Limits { steps: 50, ..Limits::default() };
+            let limits = Limits {
+                steps: 50,
+                ..Limits::default()
+            };
             let context = Context {
                 profile: self.profile,
                 limits: &limits,
@@ -132,11 +132,19 @@ impl Run {
             assert_eq!(before, self.state, "deciding changes nothing");
             match decision {
                 Ok(Decision::Ask(Question::Deployment(id))) => {
-                    answers.deployments.insert(id, ModuleStanding::Online(self.deployment.clone()));
+                    answers
+                        .deployments
+                        .insert(id, ModuleStanding::Online(self.deployment.clone()));
                 }
                 Ok(Decision::Ask(Question::Hook(call))) => {
                     let variables = self.hook.clone().unwrap_or_default();
-                    answers.hooks.insert(call.node_instance_id, HookAnswer { variables, failures: Vec::new() });
+                    answers.hooks.insert(
+                        call.node_instance_id,
+                        HookAnswer {
+                            variables,
+                            failures: Vec::new(),
+                        },
+                    );
                 }
                 Ok(Decision::Ask(question)) => panic!("unexpected question {question:?}"),
                 Ok(Decision::Unchanged(code)) => {
@@ -156,13 +164,23 @@ impl Run {
     }
 
     fn told(&self, outcome: &Outcome) -> String {
-        let keys: Vec<&str> = outcome.ended_at.iter().map(|id| &*self.state.node(id).unwrap().key).collect();
-        format!("{} {}", outcome.code.number(), keys.join(",")).trim_end().to_owned()
+        let keys: Vec<&str> = outcome
+            .ended_at
+            .iter()
+            .map(|id| &*self.state.node(id).unwrap().key)
+            .collect();
+        format!("{} {}", outcome.code.number(), keys.join(","))
+            .trim_end()
+            .to_owned()
     }
 
     /// The newest node instance of an element, or one that does not exist.
     fn newest(&self, key: &str) -> NodeInstanceId {
-        self.state.nodes().rev().find(|node| &*node.key == key).map_or_else(|| "unknown".into(), |node| node.id.clone())
+        self.state
+            .nodes()
+            .rev()
+            .find(|node| &*node.key == key)
+            .map_or_else(|| "unknown".into(), |node| node.id.clone())
     }
 
     /// Gives a word: `start a=1; commit ask b=2; rollback ask; terminate`. A name with `#n` is the n-th visit.
@@ -171,7 +189,11 @@ impl Run {
         for command in word.split(';') {
             let mut parts = command.split_whitespace();
             let verb = parts.next().unwrap();
-            let task = if matches!(verb, "commit" | "rollback") { self.task(parts.next().unwrap()) } else { "".into() };
+            let task = if matches!(verb, "commit" | "rollback") {
+                self.task(parts.next().unwrap())
+            } else {
+                "".into()
+            };
             let variables = parts
                 .map(|part| part.split_once('=').unwrap())
                 .map(|(key, value)| InstanceData::new(key, Value::from_json(value).unwrap()))
@@ -188,7 +210,9 @@ impl Run {
                     call_activity_flow_module_id: None,
                 },
                 "rollback" => InstanceCommand::RollbackTask { task_instance_id: task },
-                "terminate" => InstanceCommand::TerminateProcess { effective_for_sub_flow_instance: true },
+                "terminate" => InstanceCommand::TerminateProcess {
+                    effective_for_sub_flow_instance: true,
+                },
                 other => panic!("unknown command {other}"),
             };
             let _ = writeln!(answers, "{}", self.give(command));
@@ -201,15 +225,24 @@ impl Run {
             None => self.newest(name),
             Some((key, number)) => {
                 let number: usize = number.parse().unwrap();
-                self.state.nodes().filter(|node| &*node.key == key).nth(number - 1).unwrap().id.clone()
+                self.state
+                    .nodes()
+                    .filter(|node| &*node.key == key)
+                    .nth(number - 1)
+                    .unwrap()
+                    .id
+                    .clone()
             }
         }
     }
 
     /// Every node instance as `key=status`, in the order in which they came into being.
     fn nodes(&self) -> String {
-        let nodes: Vec<String> =
-            self.state.nodes().map(|node| format!("{}={}", node.key, node.status.number())).collect();
+        let nodes: Vec<String> = self
+            .state
+            .nodes()
+            .map(|node| format!("{}={}", node.key, node.status.number()))
+            .collect();
         nodes.join(" ")
     }
 
@@ -258,7 +291,13 @@ fn commits_carry_the_flow_to_its_end() {
 fn gateway_takes_the_first_way_that_holds_else_the_last_default() {
     let model = "start>gate; gate>a[x > 5]; gate>b[x > 3]; gate>c[default]; a>end; b>end; c>end";
     for (x, key) in [(6, "a"), (4, "b"), (1, "c")] {
-        check(model, &format!("start x={x}"), &format!("1002 {key}"), &format!("start=1 gate=1 {key}=2"), &format!("x={x}"));
+        check(
+            model,
+            &format!("start x={x}"),
+            &format!("1002 {key}"),
+            &format!("start=1 gate=1 {key}=2"),
+            &format!("x={x}"),
+        );
     }
 }
 
@@ -270,7 +309,13 @@ fn failing_start_leaves_nothing() {
 
 #[test]
 fn failing_commit_keeps_data_and_task_and_shows_the_gateway_failed() {
-    let run = check(BRANCH, "start; commit ask amount=50", "1002 ask; 4013 ask", "start=1 ask=2 gate=3", "");
+    let run = check(
+        BRANCH,
+        "start; commit ask amount=50",
+        "1002 ask; 4013 ask",
+        "start=1 ask=2 gate=3",
+        "",
+    );
     assert_eq!(run.records.len(), 2);
     assert_eq!(run.records[1].events.len(), 1);
 }
@@ -289,7 +334,13 @@ fn retry_enters_the_failed_gateway_again() {
 
 #[test]
 fn missing_variable_is_4015_in_documented_and_4018_in_turbo131() {
-    check(BRANCH, "start; commit ask", "1002 ask; 4015 ask", "start=1 ask=2 gate=3", "");
+    check(
+        BRANCH,
+        "start; commit ask",
+        "1002 ask; 4015 ask",
+        "start=1 ask=2 gate=3",
+        "",
+    );
     let mut run = Run::new(BRANCH).turbo();
     assert_eq!(run.word("start; commit ask"), "1002 ask; 4018 ask");
 }
@@ -308,7 +359,13 @@ fn task_with_several_ways_on_branches_itself_and_fails_itself() {
 
 #[test]
 fn repeated_commit_of_a_completed_task_answers_the_present_position_and_changes_nothing() {
-    let run = check(LINE, "start; commit a x=1; commit a x=2", "1002 a; 1002 b; 1002 b", "start=1 a=1 b=2", "x=1");
+    let run = check(
+        LINE,
+        "start; commit a x=1; commit a x=2",
+        "1002 a; 1002 b; 1002 b",
+        "start=1 a=1 b=2",
+        "x=1",
+    );
     assert_eq!(run.records.len(), 2);
 }
 
@@ -316,8 +373,14 @@ fn repeated_commit_of_a_completed_task_answers_the_present_position_and_changes_
 fn commits_of_what_is_no_open_task_are_refused() {
     let mut run = Run::new(BRANCH);
     assert_eq!(run.word("start; commit nobody; commit start"), "1002 ask; 4010; 4014");
-    assert_eq!(run.word("commit ask amount=200; rollback review; commit ask#1"), "1002 review; 1003 ask; 4001");
-    assert_eq!(run.word("terminate; commit ask; rollback ask; terminate"), "1000; 4003; 4004; 1000");
+    assert_eq!(
+        run.word("commit ask amount=200; rollback review; commit ask#1"),
+        "1002 review; 1003 ask; 4001"
+    );
+    assert_eq!(
+        run.word("terminate; commit ask; rollback ask; terminate"),
+        "1000; 4003; 4004; 1000"
+    );
     assert_eq!(run.records.len(), 4);
 }
 
@@ -334,7 +397,13 @@ fn rollback_opens_the_task_before_with_the_data_of_the_first_time() {
 
 #[test]
 fn rollback_works_without_any_data() {
-    check(LINE, "start; commit a; rollback b; rollback a", "1002 a; 1002 b; 1003 a; 4006", "start=1 a=4 b=4 a=2", "");
+    check(
+        LINE,
+        "start; commit a; rollback b; rollback a",
+        "1002 a; 1002 b; 1003 a; 4006",
+        "start=1 a=4 b=4 a=2",
+        "",
+    );
 }
 
 #[test]
@@ -351,8 +420,10 @@ fn rollback_of_the_task_completed_last_supersedes_what_came_after() {
 #[test]
 fn rollback_of_a_superseded_or_earlier_task_is_refused() {
     let mut run = Run::new("start>a; a>b; b>c; c>end");
-    assert_eq!(run.word("start; commit a; commit b; rollback a; rollback c; rollback b#1; rollback none"),
-        "1002 a; 1002 b; 1002 c; 4002; 1003 b; 4002; 4010");
+    assert_eq!(
+        run.word("start; commit a; commit b; rollback a; rollback c; rollback b#1; rollback none"),
+        "1002 a; 1002 b; 1002 c; 4002; 1003 b; 4002; 4010"
+    );
 }
 
 #[test]
@@ -413,7 +484,10 @@ fn records_read_back_as_they_were_written() {
     for record in run.records {
         let bytes = codec::encode_instance(&record).unwrap();
         let read = codec::decode(&bytes).unwrap();
-        assert_eq!(codec::to_json(&read).unwrap(), codec::to_json(&AnyRecord::Instance(record.clone())).unwrap());
+        assert_eq!(
+            codec::to_json(&read).unwrap(),
+            codec::to_json(&AnyRecord::Instance(record.clone())).unwrap()
+        );
         assert_eq!(read, AnyRecord::Instance(record));
     }
 }

@@ -39,7 +39,9 @@ impl FlowModel {
 
     /// The start event, the first in the text if there are several.
     pub fn start_event(&self) -> Option<&Element> {
-        self.elements.iter().find(|element| element.element_type == ElementType::StartEvent)
+        self.elements
+            .iter()
+            .find(|element| element.element_type == ElementType::StartEvent)
     }
 
     /// The node a sequence flow leads to; over sequence flows that lead to sequence flows, at most as many as the model has.
@@ -56,6 +58,10 @@ impl FlowModel {
 
     /// The sequence flow from `source` to `node`: the first that `source` lists in outgoing and `node` in incoming.
     pub fn sequence_flow_between(&self, source: &Element, node: &Element) -> Option<&Element> {
-        source.outgoing.iter().find(|key| node.incoming.contains(key)).and_then(|key| self.element(key))
+        source
+            .outgoing
+            .iter()
+            .find(|key| node.incoming.contains(key))
+            .and_then(|key| self.element(key))
     }
 }

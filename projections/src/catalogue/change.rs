@@ -6,16 +6,27 @@ use flowledger_engine_core::event::{
 use flowledger_engine_core::id::Id;
 use flowledger_engine_core::instance::FlowStatus;
 use flowledger_engine_core::time::Timestamp;
+use flowledger_event_store::Offset;
 
 use super::entry::{DeploymentEntry, InstanceEntry, ModuleEntry, StatusInterval};
 
 /// One change, told apart from the entry it changes.
 pub(super) enum Change {
     ModuleCreated(ModuleEntry),
-    ModuleChanged { module: [u8; 16], change: ModuleChange },
-    Deployed { module: [u8; 16], deployment: DeploymentEntry },
-    InstanceStarted { stream: [u8; 16], entry: InstanceEntry },
-    InstanceStatus { stream: [u8; 16], interval: StatusInterval },
+    ModuleChanged {
+        module: [u8; 16],
+        change: ModuleChange,
+    },
+    Deployed {
+        module: [u8; 16],
+        deployment: DeploymentEntry,
+    },
+    InstanceStarted(InstanceEntry),
+    /// `first` is the place of the instance's first record.
+    InstanceStatus {
+        first: u64,
+        interval: StatusInterval,
+    },
 }
 
 /// What changes in a module's entry.
@@ -62,6 +73,7 @@ impl Change {
             latest_flow_deploy_id: None,
             modified_at: at,
             ordinal: 0,
+            taken_in: 0,
         };
         record
             .events
@@ -85,26 +97,37 @@ impl Change {
                         deployed_at: at,
                     },
                 }),
-                (ModuleEvent::FlowDisabled, _) => {
-                    Some(Self::ModuleChanged { module, change: ModuleChange::Disabled(true, at) })
-                }
-                (ModuleEvent::FlowEnabled, _) => {
-                    Some(Self::ModuleChanged { module, change: ModuleChange::Disabled(false, at) })
-                }
+                (ModuleEvent::FlowDisabled, _) => Some(Self::ModuleChanged {
+                    module,
+                    change: ModuleChange::Disabled(true, at),
+                }),
+                (ModuleEvent::FlowEnabled, _) => Some(Self::ModuleChanged {
+                    module,
+                    change: ModuleChange::Disabled(false, at),
+                }),
                 (ModuleEvent::FlowCreated { .. } | ModuleEvent::FlowUpdated, _) => None,
             })
             .collect()
     }
 
-    pub(super) fn of_instance(record: &InstanceRecord) -> Vec<Self> {
+    pub(super) fn of_instance(record: &InstanceRecord, first: Offset) -> Vec<Self> {
         let envelope = &record.given.envelope;
-        let stream = envelope.stream;
-        let status = |status: FlowStatus| StatusInterval { status: status.number(), from: envelope.recorded_at };
+        let first = first.get();
+        let status = |status: FlowStatus| StatusInterval {
+            status: status.number(),
+            from: envelope.recorded_at,
+        };
         record
             .events
             .iter()
             .filter_map(|event| match event {
-                InstanceEvent::FlowStarted { flow_instance_id, flow_deploy_id, flow_module_id, tenant, .. } => {
+                InstanceEvent::FlowStarted {
+                    flow_instance_id,
+                    flow_deploy_id,
+                    flow_module_id,
+                    tenant,
+                    ..
+                } => {
                     let entry = InstanceEntry {
                         flow_instance_id: flow_instance_id.clone(),
                         flow_deploy_id: flow_deploy_id.clone(),
@@ -112,15 +135,18 @@ impl Change {
                         tenant: tenant.clone(),
                         intervals: vec![status(FlowStatus::Running)],
                         ordinal: 0,
+                        taken_in: 0,
                     };
-                    Some(Self::InstanceStarted { stream, entry })
+                    Some(Self::InstanceStarted(entry))
                 }
-                InstanceEvent::FlowCompleted => {
-                    Some(Self::InstanceStatus { stream, interval: status(FlowStatus::Completed) })
-                }
-                InstanceEvent::FlowTerminated => {
-                    Some(Self::InstanceStatus { stream, interval: status(FlowStatus::Terminated) })
-                }
+                InstanceEvent::FlowCompleted => Some(Self::InstanceStatus {
+                    first,
+                    interval: status(FlowStatus::Completed),
+                }),
+                InstanceEvent::FlowTerminated => Some(Self::InstanceStatus {
+                    first,
+                    interval: status(FlowStatus::Terminated),
+                }),
                 InstanceEvent::EventPassed(_)
                 | InstanceEvent::TaskActivated(_)
                 | InstanceEvent::GatewayReached(_)

@@ -32,6 +32,8 @@ pub struct ModuleEntry {
     pub modified_at: Timestamp,
     /// Its place in the list of all modules: the offset of its first record.
     pub ordinal: u64,
+    /// The offset of the last record taken in; what comes again from there is passed over.
+    pub(super) taken_in: u64,
 }
 
 /// Where a deployment is found.
@@ -74,6 +76,8 @@ pub struct InstanceEntry {
     pub intervals: Vec<StatusInterval>,
     /// Its place in the list of all instances: the offset of its first record.
     pub ordinal: u64,
+    /// The offset of the last record taken in; what comes again from there is passed over.
+    pub(super) taken_in: u64,
 }
 
 impl InstanceEntry {
@@ -84,17 +88,25 @@ impl InstanceEntry {
 
     /// When it was started.
     pub fn opened_at(&self) -> Timestamp {
-        self.intervals.first().map_or(Timestamp::default(), |interval| interval.from)
+        self.intervals
+            .first()
+            .map_or(Timestamp::default(), |interval| interval.from)
     }
 
     /// When its status changed last.
     pub fn changed_at(&self) -> Timestamp {
-        self.intervals.last().map_or(Timestamp::default(), |interval| interval.from)
+        self.intervals
+            .last()
+            .map_or(Timestamp::default(), |interval| interval.from)
     }
 
     /// The status it had at a time; `None` before its start.
     pub fn status_at(&self, time: Timestamp) -> Option<i32> {
-        self.intervals.iter().rev().find(|interval| interval.from <= time).map(|interval| interval.status)
+        self.intervals
+            .iter()
+            .rev()
+            .find(|interval| interval.from <= time)
+            .map(|interval| interval.status)
     }
 
     /// Forgets what happened after a time.
@@ -109,8 +121,14 @@ impl InstanceEntry {
         };
         let Some(status) = status else { return false };
         filter.status.is_none_or(|wanted| wanted == status)
-            && filter.flow_module_id.as_ref().is_none_or(|wanted| *wanted == self.flow_module_id)
-            && filter.tenant.as_ref().is_none_or(|wanted| self.tenant.as_ref() == Some(wanted))
+            && filter
+                .flow_module_id
+                .as_ref()
+                .is_none_or(|wanted| *wanted == self.flow_module_id)
+            && filter
+                .tenant
+                .as_ref()
+                .is_none_or(|wanted| self.tenant.as_ref() == Some(wanted))
             && filter.started_from.is_none_or(|from| self.opened_at() >= from)
             && filter.started_before.is_none_or(|before| self.opened_at() < before)
     }

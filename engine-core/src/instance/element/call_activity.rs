@@ -19,7 +19,11 @@ pub(super) fn pass() -> Next {
 }
 
 pub(super) fn commit(element: &Element) -> Halt {
-    Failure::new(ResultCode::UnsupportedElement, format!("call activity {} cannot be committed yet", element.key)).into()
+    Failure::new(
+        ResultCode::UnsupportedElement,
+        format!("call activity {} cannot be committed yet", element.key),
+    )
+    .into()
 }
 
 /// A call activity that was never started is walked over (T-26).

@@ -13,7 +13,8 @@ pub(super) fn enter(walk: &mut Walk<'_, '_>, element: &Element, source: Option<N
         .and_then(|source| walk.recorder.state().failed_successor(source, &element.key))
         .map(|node| node.id.clone());
     if let Some(node) = failed {
-        walk.recorder.record(InstanceEvent::GatewayReentered { node: node.clone() });
+        walk.recorder
+            .record(InstanceEvent::GatewayReentered { node: node.clone() });
         return node;
     }
     let visit = walk.visit(element, source);

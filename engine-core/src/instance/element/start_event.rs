@@ -2,7 +2,7 @@
 
 use crate::event::InstanceEvent;
 use crate::id::NodeInstanceId;
-use crate::instance::advance::{Halt, Next, Walk};
+use crate::instance::advance::{self, Halt, Next, Walk};
 use crate::instance::element::WayBack;
 use crate::model::element::Element;
 
@@ -13,8 +13,8 @@ pub(super) fn enter(walk: &mut Walk<'_, '_>, element: &Element, source: Option<N
     node
 }
 
-pub(super) fn pass(walk: &Walk<'_, '_>, element: &Element) -> Result<Next, Halt> {
-    walk.only_way(element).map(Next::Along)
+pub(super) fn pass(element: &Element) -> Result<Next, Halt> {
+    advance::only_way(element).map(Next::Along)
 }
 
 pub(super) fn roll_back() -> WayBack {

@@ -2,7 +2,7 @@
 
 use crate::event::InstanceEvent;
 use crate::id::NodeInstanceId;
-use crate::instance::advance::{Halt, Next, Walk};
+use crate::instance::advance::{self, Halt, Next, Walk};
 use crate::instance::element::WayBack;
 use crate::instance::state::{NodeInstance, NodeStatus};
 use crate::model::element::Element;
@@ -21,9 +21,15 @@ pub(super) fn pass() -> Next {
 pub(super) fn commit(walk: &mut Walk<'_, '_>, element: &Element, node: &NodeInstanceId) -> Result<Next, Halt> {
     let has_variables = !walk.recorder.given().command.variables().is_empty();
     let data = if has_variables { Some(walk.data_id()) } else { None };
-    walk.recorder.record(InstanceEvent::TaskCommitted { node: node.clone(), data });
-    let along =
-        if element.outgoing.len() > 1 { walk.take_branch(element, node)? } else { walk.only_way(element)? };
+    walk.recorder.record(InstanceEvent::TaskCommitted {
+        node: node.clone(),
+        data,
+    });
+    let along = if element.outgoing.len() > 1 {
+        walk.take_branch(element, node)?
+    } else {
+        advance::only_way(element)?
+    };
     Ok(Next::Along(along))
 }
 

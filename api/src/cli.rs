@@ -1,0 +1,89 @@
+//! The command line: reads the arguments, runs one command, tells how it went. Knows the library, and no stream or store.
+
+mod arguments;
+mod demo;
+mod errors;
+mod failure;
+mod flow;
+mod instance;
+mod log;
+mod output;
+mod session;
+mod story;
+mod task;
+mod words;
+
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use clap::{Parser, Subcommand};
+use flowledger::{EngineError, ResultCode};
+
+use arguments::{Global, ProfileName};
+use failure::Failure;
+use output::Output;
+use session::Session;
+
+/// A process engine that keeps every commit and every rollback on record.
+#[derive(Parser)]
+#[command(name = "flowledger", version, propagate_version = true, max_term_width = 100)]
+#[command(after_help = "Exit status: 0 done, 1 refused or a fault found, 2 the command line is wrong.\n\
+    New here? Run `flowledger demo`.")]
+struct CommandLine {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Shows in half a minute what this is: a leave approval from deployment to the proof of its log
+    Demo,
+    /// Flow modules: create, deploy, look at, check
+    #[command(subcommand)]
+    Flow(flow::FlowCommand),
+    /// Flow instances: start, commit, roll back, look at
+    #[command(subcommand)]
+    Instance(instance::InstanceCommand),
+    /// The log: read its records, verify it
+    #[command(subcommand)]
+    Log(log::LogCommand),
+    /// The codes of results and errors
+    #[command(subcommand)]
+    Errors(errors::ErrorsCommand),
+}
+
+/// Runs the command that the arguments name.
+pub(crate) fn run() -> ExitCode {
+    let line = match CommandLine::try_parse() {
+        Ok(line) => line,
+        Err(error) => return misread(&error),
+    };
+    let session = Session::new(line.global);
+    let outcome = match line.command {
+        Command::Demo => demo::run(&session),
+        Command::Flow(command) => flow::run(&session, command),
+        Command::Instance(command) => instance::run(&session, command),
+        Command::Log(command) => log::run(&session, command),
+        Command::Errors(command) => errors::run(&session, &command),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.tell(&session.out),
+    }
+}
+
+/// Help, the version, or what is wrong with the arguments.
+fn misread(error: &clap::Error) -> ExitCode {
+    // Whoever closed the stream does not want to read it.
+    let _ = error.print();
+    let is_wrong = !matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+    if is_wrong && std::env::args_os().any(|argument| argument == "--json") {
+        let text = error.to_string();
+        let detail = text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
+        let error = EngineError::of_host(ResultCode::InvalidParam, detail, ProfileName::default().into());
+        let _ = Output::new(true).json(&error.envelope());
+    }
+    ExitCode::from(if is_wrong { Failure::USAGE } else { 0 })
+}

@@ -1,0 +1,96 @@
+//! Judging a model without a store: the faults and warnings that a deployment would meet.
+
+use flowledger_engine_core::event::DeployWarning;
+use flowledger_engine_core::expression::{DialectCalculator, ExpressionCalculator};
+use flowledger_engine_core::id::FlowModuleId;
+use flowledger_engine_core::model::flow_model::FlowModel;
+use flowledger_engine_core::model::parse::{self, ModelLimits};
+use flowledger_engine_core::model::validate::{self, Drafts, Validation, ValidationContext};
+use flowledger_engine_core::profile::Profile;
+use flowledger_engine_core::result_code::ResultCode;
+use serde::Serialize;
+
+use crate::error::FaultEntry;
+
+/// What [`validate_model`] found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ModelValidation {
+    /// 1000, or the code of the first fault: what deployFlow would answer.
+    pub err_code: i32,
+    /// The code's text; with faults, the first of them in parentheses.
+    pub err_msg: String,
+    /// The code's name.
+    pub err_slug: &'static str,
+    /// All faults, in the order in which deployFlow looks.
+    pub faults: Vec<FaultEntry>,
+    /// What is allowed in the model but likely not meant.
+    pub warnings: Vec<DeployWarning>,
+}
+
+impl ModelValidation {
+    /// Whether the model may be deployed.
+    pub fn is_valid(&self) -> bool {
+        self.faults.is_empty()
+    }
+}
+
+/// Judges the text of a model as deployFlow does, with the default limits and the built-in conditions.
+///
+/// Modules that call activities name are taken for present, and as calling nothing further: only a store knows them.
+///
+/// ```
+/// use flowledger::{Profile, validate_model};
+///
+/// let found = validate_model(r#"{"flowElementList":[{"key":"start","type":2}]}"#, Profile::Documented);
+/// assert_eq!(found.faults.iter().map(|fault| fault.err_code).collect::<Vec<_>>(), [3215, 3204]);
+/// ```
+pub fn validate_model(text: &str, profile: Profile) -> ModelValidation {
+    let Validation { faults, warnings } = match parse::parse(text, &ModelLimits::default()) {
+        Ok(model) => judge(&model, profile),
+        Err(fault) => Validation {
+            faults: vec![fault],
+            warnings: Vec::new(),
+        },
+    };
+    let code = faults.first().map_or(ResultCode::Success, |fault| fault.code);
+    let text = code.entry().text;
+    ModelValidation {
+        err_code: code.number(),
+        err_msg: faults
+            .first()
+            .map_or_else(|| text.to_owned(), |fault| format!("{text}({fault})")),
+        err_slug: code.entry().slug,
+        faults: faults.into_iter().map(FaultEntry::from).collect(),
+        warnings: warnings
+            .into_iter()
+            .map(|warning| DeployWarning {
+                slug: warning.slug.into(),
+                element_key: warning.element_key,
+                message: warning.message.into(),
+            })
+            .collect(),
+    }
+}
+
+fn judge(model: &FlowModel, profile: Profile) -> Validation {
+    let check_condition = |text: &str| {
+        DialectCalculator
+            .compile(text)
+            .map(|_| ())
+            .map_err(|error| error.to_string())
+    };
+    let (module, drafts) = (FlowModuleId::new(""), Present(FlowModel::new(Vec::new())));
+    let mut context = ValidationContext::new(profile, &module, &drafts);
+    context.check_condition = &check_condition;
+    validate::validate(model, &context)
+}
+
+/// Every module there may be, calling nothing.
+struct Present(FlowModel);
+
+impl Drafts for Present {
+    fn draft(&self, _: &FlowModuleId) -> Option<&FlowModel> {
+        Some(&self.0)
+    }
+}
