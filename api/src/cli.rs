@@ -26,9 +26,11 @@ use session::Session;
 
 /// A process engine that keeps every commit and every rollback on record.
 #[derive(Parser)]
-#[command(name = "flowledger", version, propagate_version = true, max_term_width = 100)]
-#[command(after_help = "Exit status: 0 done, 1 refused or a fault found, 2 the command line is wrong.\n\
-    New here? Run `flowledger demo`.")]
+#[command(name = "flowledger", version)]
+#[command(
+    after_help = "Exit status: 0 done, 1 refused or a fault found, 2 the command line is wrong.\n\
+    New here? Run `flowledger demo`."
+)]
 struct CommandLine {
     #[command(flatten)]
     global: Global,
@@ -38,7 +40,7 @@ struct CommandLine {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Shows in half a minute what this is: a leave approval from deployment to the proof of its log
+    /// Shows what this is: a leave approval, from its deployment to the proof of its log
     Demo,
     /// Flow modules: create, deploy, look at, check
     #[command(subcommand)]
@@ -81,9 +83,26 @@ fn misread(error: &clap::Error) -> ExitCode {
     let is_wrong = !matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
     if is_wrong && std::env::args_os().any(|argument| argument == "--json") {
         let text = error.to_string();
-        let detail = text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
+        let detail = text
+            .lines()
+            .next()
+            .unwrap_or_default()
+            .trim_start_matches("error: ")
+            .to_owned();
         let error = EngineError::of_host(ResultCode::InvalidParam, detail, ProfileName::default().into());
         let _ = Output::new(true).json(&error.envelope());
     }
     ExitCode::from(if is_wrong { Failure::USAGE } else { 0 })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn arguments_do_not_contradict_each_other() {
+        CommandLine::command().debug_assert();
+    }
 }

@@ -148,6 +148,13 @@ fn stored<'a>(envelope: &Envelope, body: BodyRef<'a>) -> StoredRef<'a> {
     }
 }
 
+fn written(form: &StoredRef<'_>) -> Result<Vec<u8>, CodecError> {
+    // Most records fit, so the bytes are not copied while they grow.
+    let mut bytes = Vec::with_capacity(1024);
+    rmp_serde::encode::write_named(&mut bytes, form).map_err(CodecError::Unwritable)?;
+    Ok(bytes)
+}
+
 fn module_form(record: &ModuleRecord) -> StoredRef<'_> {
     stored(
         &record.given.envelope,
@@ -173,7 +180,7 @@ fn instance_form(record: &InstanceRecord) -> StoredRef<'_> {
 /// # Errors
 /// [`CodecError::Unwritable`].
 pub fn encode_module(record: &ModuleRecord) -> Result<Vec<u8>, CodecError> {
-    rmp_serde::to_vec_named(&module_form(record)).map_err(CodecError::Unwritable)
+    written(&module_form(record))
 }
 
 /// The bytes of a flow instance's record.
@@ -181,7 +188,7 @@ pub fn encode_module(record: &ModuleRecord) -> Result<Vec<u8>, CodecError> {
 /// # Errors
 /// [`CodecError::Unwritable`].
 pub fn encode_instance(record: &InstanceRecord) -> Result<Vec<u8>, CodecError> {
-    rmp_serde::to_vec_named(&instance_form(record)).map_err(CodecError::Unwritable)
+    written(&instance_form(record))
 }
 
 /// The record in the form for people: JSON with the same member names.

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use rpds::RedBlackTreeMapSync;
 use serde::{Deserialize, Serialize};
 
 use crate::id::InstanceDataId;
@@ -53,39 +52,53 @@ pub struct Variable {
     pub value: Value,
 }
 
-/// All variables at one moment. Cloning costs a pointer; keys are in byte order.
+/// All variables at one moment, sorted by key.
+///
+/// Cloning costs a pointer. A change copies the list, which is cheaper than a tree for the tens of variables a flow has.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Variables(RedBlackTreeMapSync<Arc<str>, Variable>);
+pub struct Variables(Arc<Vec<(Arc<str>, Variable)>>);
 
 impl Variables {
     /// These variables, overridden key by key; of one key given twice the later entry wins.
     pub fn merged(&self, changes: &[InstanceData]) -> Self {
-        let mut map = self.0.clone();
-        for InstanceData { key, data_type, value } in changes {
-            map.insert_mut(
-                key.clone(),
-                Variable {
-                    data_type: data_type.clone(),
-                    value: value.clone(),
-                },
-            );
+        if changes.is_empty() {
+            return self.clone();
         }
-        Self(map)
+        let mut changed: Vec<&InstanceData> = changes.iter().collect();
+        changed.sort_by(|left, right| left.key.cmp(&right.key));
+        let mut merged = Vec::with_capacity(self.0.len() + changed.len());
+        let mut kept = self.0.iter().peekable();
+        let mut changed = changed.into_iter().peekable();
+        while let Some(change) = changed.next() {
+            // The sort is stable, so of equal keys the last is the one given last.
+            if changed.peek().is_some_and(|next| next.key == change.key) {
+                continue;
+            }
+            while let Some(known) = kept.next_if(|(key, _)| *key < change.key) {
+                merged.push(known.clone());
+            }
+            let _ = kept.next_if(|(key, _)| *key == change.key);
+            let variable = Variable { data_type: change.data_type.clone(), value: change.value.clone() };
+            merged.push((change.key.clone(), variable));
+        }
+        merged.extend(kept.cloned());
+        Self(Arc::new(merged))
     }
 
     /// The value under a key.
     pub fn value(&self, key: &str) -> Option<&Value> {
-        self.0.get(key).map(|variable| &variable.value)
+        let found = self.0.binary_search_by(|(known, _)| (**known).cmp(key)).ok()?;
+        self.0.get(found).map(|(_, variable)| &variable.value)
     }
 
     /// The variables in byte order of their keys.
     pub fn iter(&self) -> impl Iterator<Item = (&Arc<str>, &Variable)> {
-        self.0.iter()
+        self.0.iter().map(|(key, variable)| (key, variable))
     }
 
     /// How many there are.
     pub fn len(&self) -> usize {
-        self.0.size()
+        self.0.len()
     }
 
     /// Whether there are none.
@@ -137,5 +150,33 @@ impl Snapshot {
 impl crate::expression::Variables for Variables {
     fn get(&self, name: &str) -> Option<&Value> {
         self.value(name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn merging_equals_inserting_into_a_map(rounds in proptest::collection::vec(
+            proptest::collection::vec(("[a-e]{1,2}", 0i64..9), 0..6), 0..5,
+        )) {
+            let mut variables = Variables::default();
+            let mut map = BTreeMap::new();
+            for changes in rounds {
+                let changes: Vec<InstanceData> =
+                    changes.iter().map(|(key, value)| InstanceData::new(key, *value)).collect();
+                variables = variables.merged(&changes);
+                map.extend(changes.into_iter().map(|change| (change.key, change.value)));
+                prop_assert_eq!(variables.to_map(), map.clone());
+                for (key, value) in &map {
+                    prop_assert_eq!(variables.value(key), Some(value));
+                }
+                prop_assert_eq!(variables.value("zz"), None);
+            }
+        }
     }
 }

@@ -24,7 +24,9 @@ pub use entry::{DeploymentEntry, InstanceEntry, ModuleEntry, StatusInterval};
 use change::Change;
 
 /// The name under which the index keeps the catalogue's position.
-const NAME: &str = "catalogue";
+///
+/// It changes with the shape of the entries, so that a catalogue of another shape is built again.
+const NAME: &str = "catalogue-1";
 /// Every key of the catalogue begins with this byte.
 const PREFIX: u8 = b'c';
 /// Entries of the delta at which it should be written out.
@@ -543,8 +545,10 @@ async fn first_of(log: &dyn EventStore, stored: &Stored) -> Result<u64, Catalogu
 }
 
 fn put<T: Serialize>(state: &mut State, key: Vec<u8>, entry: &T) {
-    match rmp_serde::to_vec_named(entry) {
-        Ok(bytes) => put_raw(state, key, bytes),
+    // Without field names: what is derived is built again when its shape changes.
+    let mut bytes = Vec::with_capacity(256);
+    match rmp_serde::encode::write(&mut bytes, entry) {
+        Ok(()) => put_raw(state, key, bytes),
         Err(error) => debug_assert!(false, "a catalogue entry must be writable: {error}"),
     }
 }

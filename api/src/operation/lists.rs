@@ -161,8 +161,8 @@ impl Engine {
         };
         FlowModuleSummary {
             flow_module_id: entry.flow_module_id,
-            flow_key: entry.flow.flow_key,
-            flow_name: entry.flow.flow_name,
+            flow_key: entry.flow_key,
+            flow_name: entry.flow_name,
             tenant: entry.tenant,
             caller: entry.caller,
             status,

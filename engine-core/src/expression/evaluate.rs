@@ -3,17 +3,17 @@
 use std::sync::{Arc, LazyLock};
 
 use num_bigint::BigInt;
-use rhai::{AST, Dynamic, Engine, EvalAltResult, ImmutableString, OptimizationLevel, Scope};
+use rhai::{AST, Dynamic, Engine, EvalAltResult, ImmutableString, OptimizationLevel, ParseErrorType, Scope};
 
 use super::decimal::Decimal;
 use super::item::{Item, List, Map, check_text};
 use super::number::Number;
 use super::print::{binary_name, unary_name};
 use super::tree::{Binary, Class, Type, Unary};
-use super::{ExpressionError, MAX_NESTING, MAX_OPERATIONS, MAX_TEXT_BYTES, Variables, method, operator, statics};
+use super::{ExpressionError, MAX_OPERATIONS, MAX_TEXT_BYTES, Variables, method, operator, statics};
 
-/// Levels of rhai that one level of the tree prints to, at most.
-const LEVELS_PER_NODE: usize = 3;
+/// Deepest nesting that rhai reads; with it a condition needs less than half of a thread's usual 2 MiB of stack, unoptimized.
+const MAX_RHAI_LEVELS: usize = 80;
 /// Bytes of rhai that one byte of a condition prints to, at most, and so the longest text rhai may read.
 const MAX_RHAI_TEXT: usize = MAX_TEXT_BYTES * 10;
 
@@ -38,10 +38,8 @@ impl Program {
     pub(super) fn compile(rhai: &str, variables: Vec<String>) -> Result<Self, ExpressionError> {
         let engine = engine()?;
         let ast = engine.compile_expression(rhai).map_err(|error| {
-            debug_assert!(false, "printed condition does not compile: {error}: {rhai}");
-            ExpressionError::limit(format!(
-                "it is too large for the evaluator ({error}); split the condition"
-            ))
+            debug_assert!(matches!(error.err_type(), ParseErrorType::ExprTooDeep), "{error}: {rhai}");
+            ExpressionError::limit("it nests too deep for the evaluator; split the condition")
         })?;
         Ok(Self { ast, variables })
     }
@@ -92,8 +90,8 @@ fn engine() -> Result<&'static Engine, ExpressionError> {
 fn build() -> Engine {
     let mut engine = Engine::new_raw();
     engine.set_max_operations(MAX_OPERATIONS);
-    engine.set_max_expr_depths(MAX_NESTING * LEVELS_PER_NODE, MAX_NESTING);
-    engine.set_max_call_levels(MAX_NESTING);
+    engine.set_max_expr_depths(MAX_RHAI_LEVELS, MAX_RHAI_LEVELS);
+    engine.set_max_call_levels(MAX_RHAI_LEVELS);
     engine.set_max_string_size(MAX_RHAI_TEXT);
     engine.set_max_array_size(MAX_TEXT_BYTES);
     engine.set_max_map_size(1);
@@ -118,7 +116,7 @@ fn probe(engine: &Engine) -> Result<(), ExpressionError> {
     if !matches!(bombed, Ok(Err(error)) if matches!(*error, EvalAltResult::ErrorTooManyOperations(_))) {
         return refused("operations");
     }
-    let depth = MAX_NESTING * LEVELS_PER_NODE + 1;
+    let depth = MAX_RHAI_LEVELS + 1;
     let deep = format!("{}true{}", "truth(".repeat(depth), ")".repeat(depth));
     if engine.compile_expression(deep).is_ok() {
         return refused("nesting");

@@ -174,7 +174,10 @@ fn decimal_method(of: &Item, decimal: &Decimal, name: &str, arguments: &[Item]) 
             wrap(if decimal.compare(other).is_gt() { other } else { decimal }.clone())
         }
         ("setScale", [Item::Number(Number::Int(scale))]) => {
-            let rescaled = Decimal::new(decimal.with_scale((*scale).into()).digits, (*scale).into())?;
+            let scale = i64::from(*scale);
+            // The limit on digits comes first: padding to a large scale would make them.
+            Decimal::new(BigInt::zero(), scale)?;
+            let rescaled = Decimal::new(decimal.with_scale(scale).digits, scale)?;
             if rescaled.compare(decimal).is_ne() {
                 return Err(ExpressionError::evaluation(format!(
                     "{decimal} does not fit {scale} decimal places without rounding"

@@ -8,6 +8,8 @@ use super::tree::{Binary, Expr, Kind, Unary};
 
 /// Longest name of a variable that is shown after its number.
 const MAX_SHOWN_NAME: usize = 20;
+/// Most operands or groups of operands that stand beside each other in one chain of `&&` or `||`.
+const CHAIN_GROUP: usize = 8;
 
 /// The names that the variables have in rhai: numbered, so that no name clashes with a word of rhai.
 pub(super) fn variable_names(names: &[Arc<str>]) -> Vec<String> {
@@ -68,12 +70,21 @@ impl Printer<'_> {
         }
     }
 
+    /// Operands of one operator; long chains are grouped, since each operator of a chain counts as a level of rhai.
     fn chain(&mut self, operands: &[Expr], separator: &str) {
-        for (at, operand) in operands.iter().enumerate() {
+        let size = if operands.len() <= CHAIN_GROUP { 1 } else { operands.len().div_ceil(CHAIN_GROUP) };
+        for (at, group) in operands.chunks(size).enumerate() {
             if at > 0 {
                 self.out.push_str(separator);
             }
-            self.truth(operand);
+            match group {
+                [operand] => self.truth(operand),
+                more => {
+                    self.out.push('(');
+                    self.chain(more, separator);
+                    self.out.push(')');
+                }
+            }
         }
     }
 

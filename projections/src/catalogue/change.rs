@@ -42,9 +42,9 @@ impl ModuleChange {
                 for (member, change) in [
                     (&mut entry.tenant, change.tenant),
                     (&mut entry.caller, change.caller),
-                    (&mut entry.flow.flow_key, change.flow.flow_key),
-                    (&mut entry.flow.flow_name, change.flow.flow_name),
-                    (&mut entry.flow.remark, change.flow.remark),
+                    (&mut entry.flow_key, change.flow_key),
+                    (&mut entry.flow_name, change.flow_name),
+                    (&mut entry.remark, change.remark),
                 ] {
                     if change.is_some() {
                         *member = change;
@@ -66,7 +66,9 @@ impl Change {
         let (module, at) = (envelope.stream, envelope.recorded_at);
         let definition = |flow: &FlowDescription| ModuleEntry {
             flow_module_id: Id::Uuid(uuid_of(module)).into(),
-            flow: flow.clone(),
+            flow_key: flow.flow_key.clone(),
+            flow_name: flow.flow_name.clone(),
+            remark: flow.remark.clone(),
             tenant: envelope.actor.tenant.clone(),
             caller: envelope.actor.caller.clone(),
             is_disabled: false,

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use flowledger_engine_core::event::FlowDescription;
 use flowledger_engine_core::id::{FlowDeployId, FlowInstanceId, FlowModuleId};
 use flowledger_engine_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -11,22 +10,22 @@ use super::InstanceFilter;
 
 /// A flow module as lists show it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
 pub struct ModuleEntry {
     /// Its id.
     pub flow_module_id: FlowModuleId,
-    /// Key, name, remark.
-    pub flow: FlowDescription,
+    /// The caller's own key.
+    pub flow_key: Option<Arc<str>>,
+    /// The name shown to people.
+    pub flow_name: Option<Arc<str>>,
+    /// Anything else.
+    pub remark: Option<Arc<str>>,
     /// The owner's tenant.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tenant: Option<Arc<str>>,
     /// The owner's system.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub caller: Option<Arc<str>>,
     /// Whether it was taken offline.
     pub is_disabled: bool,
     /// The newest deployment.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub latest_flow_deploy_id: Option<FlowDeployId>,
     /// When it was changed last.
     pub modified_at: Timestamp,
@@ -38,7 +37,6 @@ pub struct ModuleEntry {
 
 /// Where a deployment is found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
 pub struct DeploymentEntry {
     /// Its id.
     pub flow_deploy_id: FlowDeployId,
@@ -61,7 +59,6 @@ pub struct StatusInterval {
 
 /// A flow instance as lists show it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
 pub struct InstanceEntry {
     /// Its id.
     pub flow_instance_id: FlowInstanceId,
@@ -70,7 +67,6 @@ pub struct InstanceEntry {
     /// The module of that deployment.
     pub flow_module_id: FlowModuleId,
     /// The tenant of the deployment.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tenant: Option<Arc<str>>,
     /// The statuses it had, oldest first; the first is that of its start.
     pub intervals: Vec<StatusInterval>,

@@ -345,7 +345,7 @@ fn module_and_its_deployments_are_found() {
         world.catalogue.note_module(offset, &record).unwrap();
     }
     let module = world.catalogue.module(&id).unwrap().unwrap();
-    assert_eq!(module.flow.flow_name.as_deref(), Some("second"));
+    assert_eq!(module.flow_name.as_deref(), Some("second"));
     assert_eq!(module.latest_flow_deploy_id, Some("d2".into()));
     assert!(module.is_disabled);
     let first = world.catalogue.deployment(&"d1".into()).unwrap().unwrap();
