@@ -118,8 +118,8 @@ impl EngineSubject {
         serde_json::from_value(request).expect("the request has the JSON form of the API document")
     }
 
-    fn answer<T: Serialize>(&mut self, result: Result<T, EngineError>, body: impl Fn(&Value) -> Body) -> Answer {
-        let json = match &result {
+    fn answer<T: Serialize>(&mut self, result: &Result<T, EngineError>, body: impl Fn(&Value) -> Body) -> Answer {
+        let json = match result {
             Ok(result) => serde_json::to_value(result),
             Err(error) => serde_json::to_value(error.envelope()),
         };
@@ -238,20 +238,20 @@ impl Subject for EngineSubject {
         update["flowModel"] = json!(flow_model);
         let param = self.request(update, None);
         let updated = self.engine.update_flow(param);
-        let updated = self.answer(updated, |_| Body::Nothing);
+        let updated = self.answer(&updated, |_| Body::Nothing);
         if updated.code != 1000 {
             return updated;
         }
         let param = self.request(owner, None);
         let deployed = self.engine.deploy_flow(param);
-        self.answer(deployed, |_| Body::Nothing)
+        self.answer(&deployed, |_| Body::Nothing)
     }
 
     fn start(&mut self, start: &Start) -> Answer {
         let request = json!({ "flowModuleId": start.flow_module_id, "variables": start.variables });
         let param = self.request(request, start.command_id.as_ref());
         let result = self.engine.start_process(param);
-        self.answer(result, runtime)
+        self.answer(&result, runtime)
     }
 
     fn commit(&mut self, commit: &Commit) -> Answer {
@@ -265,7 +265,7 @@ impl Subject for EngineSubject {
         }
         let param = self.request(request, commit.command_id.as_ref());
         let result = self.engine.commit_task(param);
-        self.answer(result, runtime)
+        self.answer(&result, runtime)
     }
 
     fn rollback(&mut self, rollback: &Rollback) -> Answer {
@@ -273,7 +273,7 @@ impl Subject for EngineSubject {
             json!({ "flowInstanceId": rollback.flow_instance_id, "taskInstanceId": rollback.task_instance_id });
         let param = self.request(request, rollback.command_id.as_ref());
         let result = self.engine.rollback_task(param);
-        self.answer(result, runtime)
+        self.answer(&result, runtime)
     }
 
     fn terminate(&mut self, terminate: &Terminate) -> Answer {
@@ -283,14 +283,14 @@ impl Subject for EngineSubject {
         });
         let param: flowledger::TerminateProcessParam = self.request(request, terminate.command_id.as_ref());
         let result = self.engine.terminate_process(param);
-        self.answer(result, |json| Body::Terminated(number(json, "status")))
+        self.answer(&result, |json| Body::Terminated(number(json, "status")))
     }
 
     fn history_user_tasks(&mut self, flow_instance_id: &str, effective: bool) -> Answer {
         let result = self
             .engine
             .get_history_user_task_list(Self::query(flow_instance_id, effective));
-        self.answer(result, |json| {
+        self.answer(&result, |json| {
             Body::Nodes(list(json, "nodeInstanceList").iter().map(node).collect())
         })
     }
@@ -299,26 +299,26 @@ impl Subject for EngineSubject {
         let result = self
             .engine
             .get_history_element_list(Self::query(flow_instance_id, effective));
-        self.answer(result, |json| {
+        self.answer(&result, |json| {
             Body::Elements(list(json, "elementInstanceList").iter().map(element).collect())
         })
     }
 
     fn instance_data(&mut self, flow_instance_id: &str, effective: bool) -> Answer {
         let result = self.engine.get_instance_data(Self::query(flow_instance_id, effective));
-        self.answer(result, |json| Body::Variables(variables(json)))
+        self.answer(&result, |json| Body::Variables(variables(json)))
     }
 
     fn node_instance(&mut self, flow_instance_id: &str, node_instance_id: &str, effective: bool) -> Answer {
         let result = self
             .engine
             .get_node_instance(Self::query(flow_instance_id, effective), node_instance_id);
-        self.answer(result, |json| Body::Node(node(&json["nodeInstance"])))
+        self.answer(&result, |json| Body::Node(node(&json["nodeInstance"])))
     }
 
     fn flow_instance(&mut self, flow_instance_id: &str) -> Answer {
         let result = self.engine.get_flow_instance(flow_instance_id);
-        self.answer(result, |json| Body::Flow {
+        self.answer(&result, |json| Body::Flow {
             flow_instance: text(&json["flowInstanceBO"], "flowInstanceId"),
             status: number(&json["flowInstanceBO"], "status"),
         })

@@ -1,6 +1,7 @@
 //! Flowledger's test equipment: the conformance runner, the naive interpreter and the generators.
 
 pub mod conformance;
+pub mod dice;
 pub mod differential;
 pub mod engine_subject;
 pub mod generate;

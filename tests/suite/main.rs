@@ -1,7 +1,11 @@
 //! Flowledger's own tests: one binary, a module per theme.
 
+mod concurrency;
 mod conformance;
+mod crash;
 mod decided;
+mod docs;
+mod fixture;
 mod generators;
 mod oracle;
 mod property;

@@ -51,7 +51,7 @@ fn engine_answers_as_the_naive_interpreter() {
 /// Asks every query of the live engine and of one that has just read the log.
 struct Replayed {
     live: Session<EngineSubject>,
-    replayed: Option<Session<EngineSubject>>,
+    reread: Option<Session<EngineSubject>>,
     commands: usize,
 }
 
@@ -63,10 +63,10 @@ impl Follower for Replayed {
             self.commands += 1;
             // Opening takes a while, so not after every command; queries between see the latest reopening.
             let due = self.commands.is_multiple_of(4);
-            self.replayed = due.then(|| self.live.with_subject(self.live.subject.reopened()));
+            self.reread = due.then(|| self.live.with_subject(self.live.subject.reopened()));
             return Ok(());
         }
-        let Some(replayed) = &mut self.replayed else {
+        let Some(replayed) = &mut self.reread else {
             return Ok(());
         };
         replayed.labels = labels;
@@ -84,7 +84,7 @@ fn reading_the_log_again_gives_the_same_answers() {
     check(60, |case, profile| {
         let mut follower = Replayed {
             live: engine(case, profile),
-            replayed: None,
+            reread: None,
             commands: 0,
         };
         drive(case, profile, &mut follower)
@@ -165,8 +165,9 @@ impl Ledger {
                 .ok_or_else(|| format!("another command passed: {code}"));
         }
         let wanted: &[u64] = match (step.op, code) {
-            (Operation::Commit, 4013 | 4015 | 4018) | (Operation::Start, 1000 | 1002) => &[1],
-            (Operation::Rollback, 1003) | (Operation::Commit, 1000) => &[1],
+            (Operation::Start, 1000 | 1002)
+            | (Operation::Commit, 1000 | 4013 | 4015 | 4018)
+            | (Operation::Rollback, 1003) => &[1],
             // A completed task committed again changes nothing (T-07); so does ending what has ended.
             (Operation::Commit, 1002) | (Operation::Terminate, 1000) => &[0, 1],
             _ => &[0],
@@ -216,4 +217,88 @@ fn every_command_leaves_one_record_or_nothing() {
         };
         drive(case, profile, &mut follower)
     });
+}
+
+/// The members that the API document promises for an answer, below the given one.
+fn missing_members(step: &Step, answer: &Value) -> Vec<String> {
+    let node = [
+        "nodeInstanceId",
+        "modelKey",
+        "modelName",
+        "properties",
+        "status",
+        "flowElementType",
+        "createTime",
+        "modifyTime",
+    ];
+    let element = ["modelKey", "modelName", "properties", "status"];
+    let runtime = [
+        "flowInstanceId",
+        "status",
+        "activeTaskInstance",
+        "variables",
+        "nodeExecuteResults",
+        "version",
+    ];
+    let members: Vec<(&Value, &[&str])> = match step.op {
+        Operation::Start | Operation::Commit | Operation::Rollback => {
+            vec![(answer, &runtime), (&answer["activeTaskInstance"], &node)]
+        }
+        Operation::Terminate => vec![(answer, &["flowInstanceId", "status", "version"])],
+        Operation::GetHistoryUserTaskList => answer["nodeInstanceList"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|entry| (entry, node.as_slice()))
+            .collect(),
+        Operation::GetHistoryElementList => answer["elementInstanceList"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|entry| (entry, element.as_slice()))
+            .collect(),
+        Operation::GetInstanceData => vec![(answer, &["variables", "version"])],
+        Operation::GetNodeInstance => vec![(&answer["nodeInstance"], &node)],
+        Operation::GetFlowInstance => {
+            vec![(
+                &answer["flowInstanceBO"],
+                &[
+                    "flowInstanceId",
+                    "flowDeployId",
+                    "flowModuleId",
+                    "status",
+                    "parentFlowInstanceId",
+                ],
+            )]
+        }
+        Operation::Deploy => vec![(answer, &["flowModuleId", "flowDeployId"])],
+    };
+    let members = members
+        .iter()
+        .flat_map(|(value, names)| names.iter().map(move |name| (value, name)));
+    let missing = members.filter(|(value, name)| value.get(name).is_none_or(Value::is_null));
+    missing.map(|(_, name)| (*name).to_owned()).collect()
+}
+
+#[test]
+fn answers_carry_every_documented_member() {
+    for seed in 0..FIXED {
+        let case = seeded(&serial_case(), seed);
+        for profile in Profile::ALL {
+            let mut session = engine(&case, profile);
+            let mut follower = |step: &Step, _: &Outcome| {
+                let outcome = session.step(step);
+                if outcome.answer.is_code_only() {
+                    return Ok(());
+                }
+                let answer = session.subject.last_answer().cloned().unwrap_or_default();
+                let missing = missing_members(step, &answer);
+                missing
+                    .is_empty()
+                    .then_some(())
+                    .ok_or_else(|| format!("{step:?} lacks {missing:?}: {answer}"))
+            };
+            drive(&case, profile, &mut follower).unwrap_or_else(|problem| panic!("seed {seed} {problem}"));
+        }
+    }
 }

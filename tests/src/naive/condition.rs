@@ -242,7 +242,8 @@ fn evaluate(tree: &Tree, variables: &Variables) -> Result<Value, Fault> {
         Tree::Equals(left, right) => {
             let (left, right) = (evaluate(left, variables)?, evaluate(right, variables)?);
             match (&left, &right) {
-                (Value::Null, _) => return Err(Fault::Evaluation),
+                // Groovy's null is an object that equals null only.
+                (Value::Null, other) => json!(other.is_null()),
                 // A Java decimal's equals compares scales, which a binary double does not know.
                 (Value::Number(left), Value::Number(right)) if left.is_f64() || right.is_f64() => {
                     return Err(Fault::Unsupported);
@@ -359,7 +360,7 @@ mod tests {
             ("null", Err(Fault::NotBoolean)),
             ("''", Err(Fault::NotBoolean)),
             ("1/0>1", Err(Fault::Evaluation)),
-            ("nul.equals(1)", Err(Fault::Evaluation)),
+            ("nul.equals(1)", Ok(false)),
             ("${(a>=5)}", Ok(true)),
             ("(a - 3) * 2 >= 4", Ok(true)),
             ("a >", Err(Fault::Syntax)),

@@ -1,0 +1,603 @@
+//! `crash`: kills a working engine at random moments, opens its store again, and checks that nothing it said is lost.
+//!
+//! A child process runs many clients on one growing data directory and tells every command before it gives it and every
+//! answer after it got it. The parent kills the child, reads the log and compares.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command as Process, ExitCode, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use clap::Parser;
+use flowledger::store::SledOptions;
+use flowledger::{
+    AnyRecord, BlockingEngine, CommitTaskParam, CreateFlowParam, DeployFlowParam, Engine, EngineError, FlowInstanceId,
+    FlowModuleId, InstanceFilter, ListParam, NodeInstanceId, RollbackTaskParam, StartProcessParam,
+    TerminateProcessParam, UpdateFlowParam,
+};
+use flowledger_tests::dice::Dice;
+use flowledger_tests::sketch::flow;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// A flow with a ring, so that instances live on over many rounds.
+const FLOW: &str =
+    "start -> ask -> gate; gate -(n > 7)-> end; gate -(n > 4)-> review -> ask; gate -(default)-> fix -> ask";
+
+/// Kills a working engine at random moments and checks that nothing it answered is lost.
+#[derive(Parser)]
+#[command(name = "crash")]
+struct Arguments {
+    /// How often the engine is killed.
+    #[arg(long, default_value_t = 200)]
+    rounds: u64,
+    /// Decides the load and the moments of the kills.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// The data directory; a temporary one when absent.
+    #[arg(long)]
+    dir: Option<PathBuf>,
+    /// Clients that work at the same time.
+    #[arg(long, default_value_t = 16)]
+    clients: u64,
+    /// Puts the engine under load until it is killed; what the parent starts.
+    #[arg(long, hide = true)]
+    child: Option<u64>,
+    /// Opens the data directory, says `held`, and keeps it until its input ends.
+    #[arg(long, hide = true)]
+    hold: bool,
+    /// Claims an answer that was never given; a checker that checks must then fail.
+    #[arg(long, hide = true)]
+    forge: bool,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    if arguments.hold {
+        return hold(arguments.dir.as_deref().unwrap_or(Path::new(".")));
+    }
+    if let (Some(round), Some(dir)) = (arguments.child, &arguments.dir) {
+        work(dir, arguments.seed, round, arguments.clients);
+        return ExitCode::SUCCESS;
+    }
+    let temporary = tempfile::tempdir().expect("a temporary directory");
+    let dir = arguments.dir.clone().unwrap_or_else(|| temporary.path().join("store"));
+    println!(
+        "seed {}, {} rounds, {} clients, {}",
+        arguments.seed,
+        arguments.rounds,
+        arguments.clients,
+        dir.display()
+    );
+    let mut ledger = Ledger::default();
+    for round in 0..arguments.rounds {
+        let mut dice = Dice::of(arguments.seed, round);
+        // Now and then a store that was never closed cleanly is killed again.
+        for kill in 0..=u64::from(dice.percent(30)) {
+            let lines = run_and_kill(
+                &arguments,
+                &dir,
+                round * 2 + kill,
+                Duration::from_millis(20 + dice.below(881)),
+            );
+            ledger.hear(&lines);
+        }
+        if arguments.forge && round + 1 == arguments.rounds {
+            ledger.forge();
+        }
+        ledger.check(&dir, round);
+        if (round + 1) % 20 == 0 {
+            println!("{ledger}");
+        }
+    }
+    println!("{ledger}");
+    for fault in ledger.faults.iter().take(20) {
+        println!("fault: {fault}");
+    }
+    if ledger.faults.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+/// One command of the load. Repeated as it stands, it is the same command.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+enum Command {
+    Start(StartProcessParam),
+    Commit(CommitTaskParam),
+    Rollback(RollbackTaskParam),
+    Terminate(TerminateProcessParam),
+}
+
+impl Command {
+    fn id(&self) -> String {
+        let options = match self {
+            Self::Start(param) => &param.options,
+            Self::Commit(param) => &param.options,
+            Self::Rollback(param) => &param.options,
+            Self::Terminate(param) => &param.options,
+        };
+        options
+            .command_id
+            .as_ref()
+            .map(ToString::to_string)
+            .expect("every command of the load has an id")
+    }
+
+    /// The answer as JSON.
+    fn give(&self, engine: &BlockingEngine) -> Result<Value, EngineError> {
+        match self.clone() {
+            Self::Start(param) => engine.start_process(param).map(json),
+            Self::Commit(param) => engine.commit_task(param).map(json),
+            Self::Rollback(param) => engine.rollback_task(param).map(json),
+            Self::Terminate(param) => engine.terminate_process(param).map(json),
+        }
+    }
+}
+
+fn json(answer: impl Serialize) -> Value {
+    serde_json::to_value(answer).expect("an answer is JSON")
+}
+
+/// What the child says, one line each.
+#[derive(Serialize, Deserialize)]
+enum Line {
+    /// The command is about to be given.
+    Given(Command),
+    /// The command was answered.
+    Answered(String, Value),
+    /// The command was refused; nothing may be on the record.
+    Refused(String, i32),
+    /// Something that must not happen.
+    Fault(String),
+}
+
+fn say(line: &Line) {
+    let mut text = serde_json::to_string(line).expect("a line is JSON");
+    text.push('\n');
+    // One write for one line, so that a kill leaves whole lines.
+    let _ = std::io::stdout().lock().write_all(text.as_bytes());
+}
+
+fn open(dir: &Path, checkpoint_records: usize) -> Result<BlockingEngine, EngineError> {
+    let options = SledOptions {
+        checkpoint_records,
+        ..SledOptions::default()
+    };
+    Ok(Engine::builder().data_dir_with(dir, options).open()?.blocking())
+}
+
+fn hold(dir: &Path) -> ExitCode {
+    match open(dir, 1_000) {
+        Ok(_engine) => {
+            println!("held");
+            let _ = std::io::stdin().read_to_end(&mut Vec::new());
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            println!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The child: works until it is killed.
+fn work(dir: &Path, seed: u64, round: u64, clients: u64) {
+    let mut dice = Dice::of(seed, round.wrapping_mul(1_000));
+    let checkpoint_records = 1 << (4 + dice.below(10));
+    let prepared = open(dir, checkpoint_records).and_then(|engine| {
+        let module = deploy(&engine)?;
+        let filter = InstanceFilter {
+            status: Some(2),
+            ..InstanceFilter::default()
+        };
+        let running = engine.list_flow_instances(
+            &filter,
+            ListParam {
+                before: None,
+                limit: Some(200),
+            },
+        )?;
+        Ok((engine, module, running.flow_instances))
+    });
+    let (engine, module, running) = match prepared {
+        Ok(prepared) => prepared,
+        Err(error) => return say(&Line::Fault(format!("opening: {error}"))),
+    };
+    thread::scope(|scope| {
+        for client in 0..clients {
+            let (engine, module) = (&engine, &module);
+            let mine = (0_u64..).zip(&running).filter(|(index, _)| index % clients == client);
+            let instances = mine.map(|(_, summary)| summary.flow_instance_id.clone()).collect();
+            scope.spawn(move || {
+                let dice = Dice::of(seed, round * 1_000 + client + 1);
+                Client {
+                    engine,
+                    module,
+                    instances,
+                    dice,
+                    name: format!("r{round}-c{client}"),
+                    given: 0,
+                }
+                .work();
+            });
+        }
+    });
+}
+
+/// Three commands with fixed ids: whoever was killed half-way goes on where it was.
+fn deploy(engine: &BlockingEngine) -> Result<FlowModuleId, EngineError> {
+    let owner = || ("crash".to_owned(), "crash".to_owned());
+    let options = |id: &str| flowledger::CommandOptions {
+        command_id: Some(id.into()),
+        ..Default::default()
+    };
+    let (tenant, caller) = owner();
+    let create = CreateFlowParam {
+        tenant,
+        caller,
+        options: options("create"),
+        ..CreateFlowParam::default()
+    };
+    let id = engine.create_flow(create)?.flow_module_id;
+    let flow_model = flow("crash", FLOW).flow_model.to_string();
+    let flow_module_id = id.to_string();
+    let (tenant, caller) = owner();
+    let options_of = options("update");
+    engine.update_flow(UpdateFlowParam {
+        tenant,
+        caller,
+        flow_module_id: flow_module_id.clone(),
+        flow_model,
+        options: options_of,
+        ..UpdateFlowParam::default()
+    })?;
+    let (tenant, caller) = owner();
+    let options = options("deploy");
+    engine.deploy_flow(DeployFlowParam {
+        tenant,
+        caller,
+        flow_module_id,
+        options,
+        ..DeployFlowParam::default()
+    })?;
+    Ok(id)
+}
+
+/// One client, with instances that nobody else touches.
+struct Client<'e> {
+    engine: &'e BlockingEngine,
+    module: &'e FlowModuleId,
+    instances: Vec<FlowInstanceId>,
+    dice: Dice,
+    name: String,
+    given: u64,
+}
+
+impl Client<'_> {
+    fn work(mut self) {
+        loop {
+            let command = match self.choose() {
+                Ok(command) => command,
+                Err(error) => return say(&Line::Fault(format!("{}: reading: {error}", self.name))),
+            };
+            say(&Line::Given(command.clone()));
+            match command.give(self.engine) {
+                Ok(answer) => self.note(&command, answer),
+                // There is no task before the first one.
+                Err(error) if error.err_code() == 4006 => say(&Line::Refused(command.id(), 4006)),
+                Err(error) => return say(&Line::Fault(format!("{}: {error}", command.id()))),
+            }
+        }
+    }
+
+    fn note(&mut self, command: &Command, answer: Value) {
+        let id: Option<FlowInstanceId> = answer["flowInstanceId"].as_str().map(FlowInstanceId::new);
+        if let Some(id) = id {
+            let is_running = answer["status"] == 2;
+            match self.instances.iter().position(|known| *known == id) {
+                Some(index) if !is_running => drop(self.instances.swap_remove(index)),
+                None if is_running => self.instances.push(id),
+                _ => {}
+            }
+        }
+        say(&Line::Answered(command.id(), answer));
+    }
+
+    fn choose(&mut self) -> Result<Command, EngineError> {
+        self.given += 1;
+        let command_id = format!("{}-{}", self.name, self.given);
+        if self.instances.is_empty() || (self.instances.len() < 8 && self.dice.percent(20)) {
+            let param = StartProcessParam::of_module(self.module.clone())
+                .variable("n", 0)
+                .command_id(&command_id);
+            return Ok(Command::Start(param));
+        }
+        let id = self.instances[self.dice.index(self.instances.len())].clone();
+        if self.dice.percent(4) {
+            return Ok(Command::Terminate(
+                TerminateProcessParam::new(&id).command_id(&command_id),
+            ));
+        }
+        let task = self.active_task(&id)?;
+        if self.dice.percent(20) {
+            return Ok(Command::Rollback(
+                RollbackTaskParam::new(&id, &task).command_id(&command_id),
+            ));
+        }
+        let n = i64::try_from(self.dice.below(9)).unwrap_or(0);
+        let mut param = CommitTaskParam::new(&id, &task)
+            .variable("n", n)
+            .command_id(&command_id);
+        if self.dice.percent(10) {
+            // Around and beyond the size of a frame.
+            let text = "x".repeat(3_800 + self.dice.index(6_000));
+            param = param.variable("filling", text);
+        }
+        Ok(Command::Commit(param))
+    }
+
+    fn active_task(&self, id: &FlowInstanceId) -> Result<NodeInstanceId, EngineError> {
+        let tasks = self.engine.get_history_user_task_list(id)?;
+        let active = tasks.node_instance_list.into_iter().find(|task| task.status == 2);
+        Ok(active
+            .expect("a running instance of this flow has an active task")
+            .node_instance_id)
+    }
+}
+
+/// Starts a child, kills it after a while, and returns what it said.
+fn run_and_kill(arguments: &Arguments, dir: &Path, round: u64, after: Duration) -> Vec<String> {
+    let mut child = Process::new(std::env::current_exe().expect("this program has a path"))
+        .args(["--child", &round.to_string(), "--seed", &arguments.seed.to_string()])
+        .args(["--clients", &arguments.clients.to_string(), "--dir"])
+        .arg(dir)
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the child starts");
+    let output = child.stdout.take().expect("the child's output is piped");
+    let reader = thread::spawn(move || {
+        let mut text = Vec::new();
+        let _ = BufReader::new(output).read_to_end(&mut text);
+        text
+    });
+    thread::sleep(after);
+    child.kill().expect("the child can be killed");
+    child.wait().expect("the child ends");
+    let text = reader.join().expect("the reader ends");
+    // A line without an end was not said.
+    let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+    text[..whole]
+        .lines()
+        .map(|line| line.expect("the child speaks UTF-8"))
+        .collect()
+}
+
+/// Where a command stands on the record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Place {
+    stream: [u8; 16],
+    version: u64,
+}
+
+/// What was said, and what was found, over all rounds.
+#[derive(Default)]
+struct Ledger {
+    rounds: u64,
+    acknowledged: BTreeMap<String, u64>,
+    /// Answers of this round.
+    answers: BTreeMap<String, (Command, Value)>,
+    /// Commands of this round without an answer.
+    open: BTreeMap<String, Command>,
+    /// Those of them after which a later child may have gone on with the instance.
+    overtaken: BTreeSet<String>,
+    refused: BTreeSet<String>,
+    /// The leaf hashes of the log as it was seen last.
+    leaves: Vec<[u8; 32]>,
+    unanswered: u64,
+    unanswered_and_there: u64,
+    lost: BTreeSet<String>,
+    faults: Vec<String>,
+}
+
+impl std::fmt::Display for Ledger {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "rounds {}, acknowledged {}, unanswered {} ({} of them on the record), records {}, lost {}, faults {}",
+            self.rounds,
+            self.acknowledged.len(),
+            self.unanswered,
+            self.unanswered_and_there,
+            self.leaves.len(),
+            self.lost.len(),
+            self.faults.len()
+        )
+    }
+}
+
+impl Ledger {
+    fn hear(&mut self, lines: &[String]) {
+        self.overtaken.extend(self.open.keys().cloned());
+        for line in lines {
+            match serde_json::from_str(line) {
+                Ok(Line::Given(command)) => drop(self.open.insert(command.id(), command)),
+                Ok(Line::Answered(id, answer)) => {
+                    let command = self.open.remove(&id).expect("a command is given before it is answered");
+                    self.acknowledged
+                        .insert(id.clone(), answer["version"].as_u64().unwrap_or(0));
+                    self.answers.insert(id, (command, answer));
+                }
+                Ok(Line::Refused(id, _)) => {
+                    self.open.remove(&id);
+                    self.refused.insert(id);
+                }
+                Ok(Line::Fault(what)) => self.faults.push(what),
+                Err(error) => self.faults.push(format!("{error}: {line}")),
+            }
+        }
+    }
+
+    fn forge(&mut self) {
+        self.acknowledged.insert("never given".to_owned(), 1);
+    }
+
+    fn check(&mut self, dir: &Path, round: u64) {
+        self.rounds += 1;
+        let checked = open(dir, 1 << 16).and_then(|engine| {
+            self.check_log(&engine, round)?;
+            self.repeat_answered(&engine)?;
+            self.repeat_open(&engine)?;
+            engine.close()
+        });
+        if let Err(error) = checked {
+            self.faults.push(format!("round {round}: {error}"));
+        }
+        self.answers.clear();
+        self.open.clear();
+        self.overtaken.clear();
+    }
+
+    fn check_log(&mut self, engine: &BlockingEngine, round: u64) -> Result<(), EngineError> {
+        let report = engine.verify_log(|_| {})?;
+        if let Some(fault) = report.fault {
+            self.faults
+                .push(format!("round {round}: position {}: {}", fault.position, fault.what));
+        }
+        let (leaves, places) = self.read_log(engine, round)?;
+        if leaves.len() < self.leaves.len() || leaves[..self.leaves.len()] != self.leaves[..] {
+            self.faults.push(format!(
+                "round {round}: what was on the record before is not there as it was"
+            ));
+        }
+        self.leaves = leaves;
+        for (id, version) in &self.acknowledged {
+            match places.get(id) {
+                Some(place) if place.version == *version => {}
+                Some(place) => self
+                    .faults
+                    .push(format!("{id} answered version {version}, stands at {}", place.version)),
+                None => {
+                    self.lost.insert(id.clone());
+                    self.faults.push(format!("{id} was acknowledged and is lost"));
+                }
+            }
+        }
+        for id in &self.refused {
+            if places.contains_key(id) {
+                self.faults.push(format!("{id} was refused and is on the record"));
+            }
+        }
+        for id in self.open.keys() {
+            self.unanswered += 1;
+            self.unanswered_and_there += u64::from(places.contains_key(id));
+        }
+        Ok(())
+    }
+
+    /// The leaves of the log, and where each command stands; versions must be dense, each command there once.
+    fn read_log(
+        &mut self,
+        engine: &BlockingEngine,
+        round: u64,
+    ) -> Result<(Vec<[u8; 32]>, BTreeMap<String, Place>), EngineError> {
+        let mut leaves = Vec::new();
+        let mut places = BTreeMap::new();
+        let mut heads: BTreeMap<[u8; 16], u64> = BTreeMap::new();
+        loop {
+            let batch = engine.log_records(leaves.len() as u64, 1_000)?;
+            if batch.is_empty() {
+                return Ok((leaves, places));
+            }
+            for entry in batch {
+                leaves.push(entry.leaf);
+                let envelope = entry.record.envelope();
+                let head = heads.entry(envelope.stream).or_default();
+                *head += 1;
+                let is_empty = match &entry.record {
+                    AnyRecord::Module(record) => record.events.is_empty(),
+                    AnyRecord::Instance(record) => record.events.is_empty(),
+                };
+                if envelope.version != *head || entry.position != leaves.len() as u64 || is_empty {
+                    self.faults.push(format!(
+                        "round {round}: position {} is not dense or not whole",
+                        entry.position
+                    ));
+                }
+                let place = Place {
+                    stream: envelope.stream,
+                    version: envelope.version,
+                };
+                let id = envelope.command_id.to_string();
+                if places.insert(id.clone(), place).is_some() {
+                    self.faults.push(format!("round {round}: {id} is on the record twice"));
+                }
+            }
+        }
+    }
+
+    /// Whoever repeats a command gets the same answer, and nothing is added.
+    fn repeat_answered(&mut self, engine: &BlockingEngine) -> Result<(), EngineError> {
+        let before = engine.engine().counters().records;
+        for (id, (command, answer)) in &self.answers {
+            let again = command.give(engine)?;
+            if again != *answer {
+                self.faults.push(format!("{id} answered {answer}, repeated {again}"));
+            }
+        }
+        if engine.engine().counters().records != before {
+            self.faults
+                .push("repeating answered commands has added records".to_owned());
+        }
+        Ok(())
+    }
+
+    /// Whoever repeats a command without an answer has it done exactly once. When the instance has gone on meanwhile, it
+    /// may be refused or come too late to change anything, but then it is not on the record either.
+    fn repeat_open(&mut self, engine: &BlockingEngine) -> Result<(), EngineError> {
+        let mut done = BTreeMap::new();
+        let mut undone = BTreeSet::new();
+        for (id, command) in std::mem::take(&mut self.open) {
+            let first = command.give(engine);
+            let before = engine.engine().counters().records;
+            let second = command.give(engine);
+            if engine.engine().counters().records != before {
+                self.faults.push(format!("{id} was done again"));
+            }
+            match (first, second) {
+                (Ok(first), Ok(second)) if first == second => drop(done.insert(id, first["version"].as_u64())),
+                (Err(first), Err(second)) if first.err_code() == second.err_code() => {
+                    if first.err_code() != 4006 && !self.overtaken.contains(&id) {
+                        self.faults.push(format!("{id}, repeated without an answer: {first}"));
+                    }
+                    undone.insert(id);
+                }
+                (first, second) => self.faults.push(format!("{id} answered {first:?}, then {second:?}")),
+            }
+        }
+        let (leaves, places) = self.read_log(engine, self.rounds)?;
+        self.leaves = leaves;
+        for (id, version) in done {
+            match places.get(&id) {
+                Some(place) if Some(place.version) == version => drop(self.acknowledged.insert(id, place.version)),
+                None if self.overtaken.contains(&id) => {}
+                place => self.faults.push(format!(
+                    "{id} was repeated and answered {version:?}, but stands at {place:?}"
+                )),
+            }
+        }
+        self.faults.extend(
+            undone
+                .iter()
+                .filter(|id| places.contains_key(*id))
+                .map(|id| format!("{id} was refused and is there")),
+        );
+        self.refused.append(&mut undone);
+        let missing = self.acknowledged.keys().filter(|id| !places.contains_key(*id));
+        self.lost.extend(missing.cloned());
+        Ok(())
+    }
+}
