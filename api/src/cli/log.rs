@@ -1,0 +1,204 @@
+//! The log: its records, and whether they are what was written.
+
+use std::io::{self, IsTerminal, Write};
+
+use clap::Subcommand;
+use flowledger::{LogRecord, ResultCode, VerifyReport};
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use crate::cli::failure::Failure;
+use crate::cli::session::{Access, Session};
+use crate::cli::story::{self, Teller};
+use crate::cli::words::{count, hex};
+
+/// Records shown unless asked for otherwise.
+const LIMIT: usize = 100;
+/// Records between two signs of progress.
+const PROGRESS: u64 = 1_000;
+
+/// What can be asked of the log.
+#[derive(Subcommand)]
+pub(crate) enum LogCommand {
+    /// The records, oldest first: each command, and the facts it caused
+    Show {
+        /// Only those of this flow instance
+        #[arg(long, value_name = "INSTANCE")]
+        instance: Option<String>,
+        /// Only those behind this position
+        #[arg(long, value_name = "POSITION", default_value_t = 0)]
+        after: u64,
+        /// At most this many
+        #[arg(long, value_name = "N", default_value_t = LIMIT)]
+        limit: usize,
+    },
+    /// Reads the whole log and checks every record; exit status 1 at the first fault
+    ///
+    /// Checks hashes, positions, versions and whether each record can be read. What was cut off the end of the log, no
+    /// record that is left can tell: compare the number of records with one you know.
+    Verify,
+}
+
+/// A record as JSON.
+#[derive(Serialize)]
+struct RecordLine<'a> {
+    position: u64,
+    leaf: String,
+    record: &'a RawValue,
+}
+
+/// Records as JSON.
+#[derive(Serialize)]
+struct Records<'a> {
+    records: Vec<RecordLine<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<u64>,
+}
+
+/// A verification as JSON.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Verified<'a> {
+    err_code: i32,
+    err_msg: &'a str,
+    err_slug: &'a str,
+    #[serde(flatten)]
+    report: &'a VerifyReport,
+}
+
+/// Answers a question about the log.
+pub(crate) fn run(session: &Session, command: LogCommand) -> Result<(), Failure> {
+    match command {
+        LogCommand::Show { instance, after, limit } => show(session, instance.as_deref(), after, limit),
+        LogCommand::Verify => verify(session),
+    }
+}
+
+fn show(session: &Session, instance: Option<&str>, after: u64, limit: usize) -> Result<(), Failure> {
+    let engine = session.open(Access::Existing)?;
+    let mut teller = Teller::default();
+    let mut records: Vec<LogRecord> = Vec::new();
+    let mut has_more = false;
+    if let Some(instance) = instance {
+        for record in engine.instance_records(instance)? {
+            if record.position <= after {
+                teller.facts(&record.record);
+            } else if records.len() < limit {
+                records.push(record);
+            } else {
+                has_more = true;
+            }
+        }
+    } else {
+        while records.len() < limit {
+            let from = records.last().map_or(after, |last| last.position);
+            let batch = engine.log_records(from, limit - records.len())?;
+            if batch.is_empty() {
+                break;
+            }
+            records.extend(batch);
+        }
+        let last = records.last().map_or(after, |last| last.position);
+        has_more = !engine.log_records(last, 1)?.is_empty();
+    }
+    engine.close()?;
+    let next = records.last().map(|last| last.position).filter(|_| has_more);
+    if session.out.is_json() {
+        return json(session, &records, next);
+    }
+    if records.is_empty() {
+        session.out.line("There are no records here.")?;
+        return Ok(());
+    }
+    session.out.aside(story::COLUMNS)?;
+    for record in &records {
+        teller.write(&session.out, record)?;
+    }
+    if let Some(next) = next {
+        let of = instance
+            .map(|instance| format!(" --instance {instance}"))
+            .unwrap_or_default();
+        session.out.blank()?;
+        session.out.aside(format!(
+            "There is more: {}",
+            session.next(&format!("log show{of} --after {next}"))
+        ))?;
+    }
+    Ok(())
+}
+
+fn json(session: &Session, records: &[LogRecord], next: Option<u64>) -> Result<(), Failure> {
+    let unreadable = |error: serde_json::Error| session.error(ResultCode::SystemError, error.to_string());
+    let texts: Vec<Box<RawValue>> = records
+        .iter()
+        .map(|record| record.to_json().and_then(RawValue::from_string))
+        .collect::<Result<_, _>>()
+        .map_err(unreadable)?;
+    let records = records
+        .iter()
+        .zip(&texts)
+        .map(|(record, text)| RecordLine {
+            position: record.position,
+            leaf: hex(&record.leaf),
+            record: text,
+        })
+        .collect();
+    Ok(session.out.json(&Records { records, next })?)
+}
+
+fn verify(session: &Session) -> Result<(), Failure> {
+    let engine = session.open(Access::Existing)?;
+    let shows_progress = io::stderr().is_terminal() && !session.out.is_json();
+    let report = engine.verify_log(|position| {
+        if shows_progress && position % PROGRESS == 0 {
+            let _ = write!(io::stderr(), "\r{position} records …");
+        }
+    });
+    if shows_progress {
+        let _ = write!(io::stderr(), "\r                              \r");
+    }
+    let report = report?;
+    engine.close()?;
+    let code = if report.fault.is_none() {
+        ResultCode::Success
+    } else {
+        ResultCode::LogCorrupt
+    }
+    .entry();
+    if session.out.is_json() {
+        let (err_msg, err_slug) = (code.text, code.slug);
+        session.out.json(&Verified {
+            err_code: session.number(code.code),
+            err_msg,
+            err_slug,
+            report: &report,
+        })?;
+    } else {
+        session.out.line(verdict(&report))?;
+        if let Some(fault) = &report.fault {
+            session
+                .out
+                .line(format!("fault at position {}: {}", fault.position, fault.what))?;
+            session.out.line(format!("what to do: {}", code.hint))?;
+        }
+    }
+    if report.fault.is_none() {
+        Ok(())
+    } else {
+        Err(Failure::Found)
+    }
+}
+
+/// What a verification found, on one line.
+pub(crate) fn verdict(report: &VerifyReport) -> String {
+    let number = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+    let found = format!(
+        "{} in {}",
+        count(number(report.records), "record"),
+        count(number(report.streams), "stream")
+    );
+    match report.fault {
+        None => format!("{found}: ok, each is what was written"),
+        Some(_) => format!("{found} are what was written; then comes a fault"),
+    }
+}

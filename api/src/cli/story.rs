@@ -1,0 +1,252 @@
+//! Records of the log in words. Knows the facts, not the models: elements go by their keys.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+
+use flowledger::event::{
+    DeployWarning, Evaluated, FlowDescription, InstanceCommand, InstanceEvent, ModuleCommand, ModuleEvent, NodeVisit,
+};
+use flowledger::{Actor, AnyRecord, LogRecord, NodeInstanceId, ResultCode, store};
+
+use crate::cli::output::Output;
+use crate::cli::words::{count, hex, plain, short, variables};
+
+/// The number of a start event's type.
+const START_EVENT: i64 = 2;
+/// Where the details of a record begin on the line.
+const INDENT: &str = "           ";
+
+/// The line above records: what the columns of [`Teller::write`] are.
+pub(crate) const COLUMNS: &str = " pos  ver  recorded at               stream    command           leaf hash";
+
+/// Tells records, oldest first: the keys of node instances come from the records told before.
+#[derive(Default)]
+pub(crate) struct Teller {
+    keys: BTreeMap<NodeInstanceId, Arc<str>>,
+}
+
+impl Teller {
+    /// Writes a record: position, version, time, stream, command and leaf hash, below it what was given and the facts.
+    pub(crate) fn write(&mut self, out: &Output, record: &LogRecord) -> io::Result<()> {
+        let envelope = record.record.envelope();
+        out.line(format!(
+            "{:>4}  {:>3}  {}  {}  {:<16}  {}",
+            record.position,
+            envelope.version,
+            envelope.recorded_at,
+            short(&store::StreamId::from_bytes(envelope.stream).to_string()),
+            command(&record.record),
+            short(&hex(&record.leaf)),
+        ))?;
+        if let Some(given) = given(&record.record) {
+            out.line(format!("{INDENT}given: {given}"))?;
+        }
+        if let Some(by) = by(&envelope.actor) {
+            out.line(format!("{INDENT}by: {by}"))?;
+        }
+        if let Some(reason) = &envelope.reason {
+            out.line(format!("{INDENT}reason: {reason}"))?;
+        }
+        self.facts(&record.record)
+            .into_iter()
+            .try_for_each(|fact| out.line(format!("{INDENT}- {fact}")))
+    }
+
+    /// The facts of a record, one sentence each.
+    pub(crate) fn facts(&mut self, record: &AnyRecord) -> Vec<String> {
+        match record {
+            AnyRecord::Module(record) => record.events.iter().map(module_fact).collect(),
+            AnyRecord::Instance(record) => record.events.iter().map(|event| self.instance_fact(event)).collect(),
+        }
+    }
+
+    fn instance_fact(&mut self, event: &InstanceEvent) -> String {
+        match event {
+            InstanceEvent::FlowStarted {
+                flow_instance_id,
+                flow_deploy_id,
+                ..
+            } => {
+                format!(
+                    "instance {flow_instance_id} started on deployment {}",
+                    short(&flow_deploy_id.to_string())
+                )
+            }
+            InstanceEvent::EventPassed(visit) if visit.element_type == START_EVENT => {
+                format!("left the start event {}", self.meet(visit))
+            }
+            InstanceEvent::EventPassed(visit) => format!("reached the end event {}", self.meet(visit)),
+            InstanceEvent::TaskActivated(visit) => format!("waits at {}", self.meet(visit)),
+            InstanceEvent::GatewayReached(visit) => format!("reached the gateway {}", self.meet(visit)),
+            InstanceEvent::GatewayReentered { node } => format!("reached the gateway {} again", self.key(node)),
+            InstanceEvent::HookAnswered {
+                variables: answer,
+                failures,
+                ..
+            } => hook(&variables(answer), failures),
+            InstanceEvent::BranchTaken { evaluated, flow, .. } => match conditions(evaluated) {
+                Some(conditions) => format!("took {flow} ({conditions})"),
+                None => format!("took {flow}"),
+            },
+            InstanceEvent::TaskCommitted { node, .. } => format!("{} is done", self.key(node)),
+            InstanceEvent::CommitFailed {
+                node,
+                code,
+                detail,
+                evaluated,
+                reached,
+            } => {
+                let text = ResultCode::from_number(*code).map_or("", |code| code.entry().text);
+                let mut fact = format!("the commit of {} failed: {code} {text}: {detail}", self.key(node));
+                if let Some(conditions) = conditions(evaluated) {
+                    fact = format!("{fact} ({conditions})");
+                }
+                let reached: Vec<String> = reached.iter().map(|visit| self.meet(visit)).collect();
+                if !reached.is_empty() {
+                    fact = format!("{fact}; it had reached {}", reached.join(", "));
+                }
+                fact
+            }
+            InstanceEvent::FlowCompleted => "the flow is completed".to_owned(),
+            InstanceEvent::TaskRolledBack {
+                superseded,
+                reopened,
+                node,
+            } => {
+                let names: Vec<String> = superseded.iter().map(|node| self.key(node)).collect();
+                let key = self.key(reopened);
+                self.keys.insert(node.clone(), key.as_str().into());
+                format!("no longer counts: {}; waits at {key} again", names.join(", "))
+            }
+            InstanceEvent::FlowTerminated => "the instance is terminated".to_owned(),
+        }
+    }
+
+    fn meet(&mut self, visit: &NodeVisit) -> String {
+        self.keys.insert(visit.node.clone(), visit.key.clone());
+        visit.key.to_string()
+    }
+
+    /// The key of a node instance; the beginning of its id when it came into being before the first record told.
+    fn key(&self, node: &NodeInstanceId) -> String {
+        self.keys
+            .get(node)
+            .map_or_else(|| format!("node {}", short(&node.to_string())), ToString::to_string)
+    }
+}
+
+/// The command of a record by its name in the API document.
+fn command(record: &AnyRecord) -> &'static str {
+    match record {
+        AnyRecord::Module(record) => match &record.given.command {
+            ModuleCommand::CreateFlow { .. } => "createFlow",
+            ModuleCommand::UpdateFlow { .. } => "updateFlow",
+            ModuleCommand::DeployFlow => "deployFlow",
+            ModuleCommand::DisableFlow => "disableFlow",
+            ModuleCommand::EnableFlow => "enableFlow",
+        },
+        AnyRecord::Instance(record) => match &record.given.command {
+            InstanceCommand::StartProcess { .. } => "startProcess",
+            InstanceCommand::CommitTask { .. } => "commitTask",
+            InstanceCommand::RollbackTask { .. } => "rollbackTask",
+            InstanceCommand::TerminateProcess { .. } => "terminateProcess",
+        },
+    }
+}
+
+/// What was given with a command, where there was something.
+fn given(record: &AnyRecord) -> Option<String> {
+    match record {
+        AnyRecord::Module(record) => match &record.given.command {
+            ModuleCommand::CreateFlow { flow } => described(flow),
+            ModuleCommand::UpdateFlow { flow, flow_model } => {
+                let model = format!("a model of {} bytes", flow_model.len());
+                Some(described(flow).map_or(model.clone(), |flow| format!("{flow}, {model}")))
+            }
+            ModuleCommand::DeployFlow | ModuleCommand::DisableFlow | ModuleCommand::EnableFlow => None,
+        },
+        AnyRecord::Instance(record) => {
+            let given = record.given.command.variables();
+            (!given.is_empty()).then(|| variables(given))
+        }
+    }
+}
+
+fn described(flow: &FlowDescription) -> Option<String> {
+    let members = [
+        ("name", &flow.flow_name),
+        ("key", &flow.flow_key),
+        ("remark", &flow.remark),
+    ];
+    let texts: Vec<String> = members
+        .into_iter()
+        .filter_map(|(name, text)| Some(format!("{name} {}", plain(text.as_ref()?))))
+        .collect();
+    (!texts.is_empty()).then(|| texts.join(", "))
+}
+
+/// Who gave a command; the tenant and caller `default` say nothing.
+fn by(actor: &Actor) -> Option<String> {
+    let members = [
+        ("operator", &actor.operator),
+        ("caller", &actor.caller),
+        ("tenant", &actor.tenant),
+    ];
+    let texts: Vec<String> = members
+        .into_iter()
+        .filter_map(|(name, text)| Some((name, text.as_deref()?)))
+        .filter(|(_, text)| *text != "default")
+        .map(|(name, text)| format!("{name} {}", plain(text)))
+        .collect();
+    (!texts.is_empty()).then(|| texts.join(", "))
+}
+
+fn module_fact(event: &ModuleEvent) -> String {
+    match event {
+        ModuleEvent::FlowCreated { flow_module_id } => format!("module {flow_module_id} created"),
+        ModuleEvent::FlowUpdated => "the draft is replaced".to_owned(),
+        ModuleEvent::FlowDeployed {
+            flow_deploy_id,
+            warnings,
+        } if warnings.is_empty() => {
+            format!("deployment {flow_deploy_id} made")
+        }
+        ModuleEvent::FlowDeployed {
+            flow_deploy_id,
+            warnings,
+        } => {
+            format!(
+                "deployment {flow_deploy_id} made, with {}",
+                count(warnings.len(), "warning")
+            )
+        }
+        ModuleEvent::FlowDisabled => "the module is offline".to_owned(),
+        ModuleEvent::FlowEnabled => "the module is online again".to_owned(),
+    }
+}
+
+fn hook(answer: &str, failures: &[Arc<str>]) -> String {
+    if failures.is_empty() {
+        format!("the hook answered {answer}")
+    } else {
+        format!("the hook answered {answer}; it failed: {}", failures.join("; "))
+    }
+}
+
+/// How the conditions came out; `None` when none was looked at.
+fn conditions(evaluated: &[Evaluated]) -> Option<String> {
+    let texts: Vec<String> = evaluated
+        .iter()
+        .map(|condition| format!("{}: {}", condition.flow, if condition.held { "yes" } else { "no" }))
+        .collect();
+    (!texts.is_empty()).then(|| texts.join(", "))
+}
+
+/// A warning of a deployment, on one line.
+pub(crate) fn warning_line(warning: &DeployWarning) -> String {
+    match &warning.element_key {
+        Some(key) => format!("warning  {}: {}", plain(key), plain(&warning.message)),
+        None => format!("warning  {}", plain(&warning.message)),
+    }
+}

@@ -1,0 +1,125 @@
+//! Finds the task a command means: by its id, by its element's key, or because only one waits.
+
+use flowledger::event::InstanceCommand;
+use flowledger::{AnyRecord, BlockingEngine, CommandId, ElementInstance, NodeInstanceId, ResultCode};
+
+use crate::cli::failure::Failure;
+use crate::cli::session::Session;
+use crate::cli::words;
+
+/// Node status: completed.
+const COMPLETED: i32 = 1;
+/// Node status: active.
+const ACTIVE: i32 = 2;
+
+/// The node instance that a commit or rollback of `instance` means by `task`.
+///
+/// A command that is on the record already means what it meant there.
+pub(crate) fn meant(
+    session: &Session,
+    engine: &BlockingEngine,
+    instance: &str,
+    task: Option<&str>,
+    command_id: Option<&CommandId>,
+) -> Result<NodeInstanceId, Failure> {
+    if let Some(recorded) = recorded(engine, instance, command_id)? {
+        return Ok(recorded);
+    }
+    // Histories of an unknown instance are empty in one of the profiles; this is refused in both.
+    engine.get_flow_instance(instance)?;
+    let nodes = Nodes::of(engine, instance)?;
+    match task {
+        Some(task) => nodes.named(task).ok_or_else(|| {
+            let detail = format!("no task has the id or key {task}; {}", nodes.waiting());
+            session.error(ResultCode::NodeInstanceNotFound, detail).into()
+        }),
+        None => nodes.only(session),
+    }
+}
+
+fn recorded(
+    engine: &BlockingEngine,
+    instance: &str,
+    command_id: Option<&CommandId>,
+) -> Result<Option<NodeInstanceId>, Failure> {
+    let Some(command_id) = command_id else { return Ok(None) };
+    let records = engine.instance_records(instance)?;
+    Ok(records.into_iter().find_map(|record| match record.record {
+        AnyRecord::Instance(record) if record.given.envelope.command_id == *command_id => match record.given.command {
+            InstanceCommand::CommitTask { task_instance_id, .. }
+            | InstanceCommand::RollbackTask { task_instance_id } => Some(task_instance_id),
+            InstanceCommand::StartProcess { .. } | InstanceCommand::TerminateProcess { .. } => None,
+        },
+        _ => None,
+    }))
+}
+
+/// The node instances of an instance, oldest first, those of its sub flow instances included.
+pub(crate) struct Nodes(Vec<(NodeInstanceId, ElementInstance)>);
+
+impl Nodes {
+    /// Those of an instance.
+    pub(crate) fn of(engine: &BlockingEngine, instance: &str) -> Result<Self, Failure> {
+        let mut nodes = Vec::new();
+        collect(
+            engine.get_history_element_list(instance)?.element_instance_list,
+            &mut nodes,
+        );
+        Ok(Self(nodes))
+    }
+
+    /// The tasks that wait.
+    pub(crate) fn active(&self) -> impl Iterator<Item = (&NodeInstanceId, &ElementInstance)> {
+        self.0
+            .iter()
+            .filter(|(_, node)| node.status == ACTIVE)
+            .map(|(id, node)| (id, node))
+    }
+
+    /// By id; else by key: the one that waits, else the one completed last, else the last.
+    fn named(&self, task: &str) -> Option<NodeInstanceId> {
+        let by_id = self.0.iter().find(|(id, _)| *id == NodeInstanceId::new(task));
+        let by_key = |status: Option<i32>| {
+            self.0
+                .iter()
+                .rev()
+                .find(|(_, node)| &*node.model_key == task && status.is_none_or(|status| status == node.status))
+        };
+        by_id
+            .or_else(|| by_key(Some(ACTIVE)))
+            .or_else(|| by_key(Some(COMPLETED)))
+            .or_else(|| by_key(None))
+            .map(|(id, _)| id.clone())
+    }
+
+    /// The one that waits. Where none does, any will do: the engine says that the instance has ended.
+    fn only(&self, session: &Session) -> Result<NodeInstanceId, Failure> {
+        let mut active = self.active();
+        match (active.next(), active.next(), self.0.last()) {
+            (Some((id, _)), None, _) | (None, _, Some((id, _))) => Ok(id.clone()),
+            _ => Err(session.unusable(format!("name the task: {}", self.waiting()))),
+        }
+    }
+
+    fn waiting(&self) -> String {
+        let active: Vec<String> = self
+            .active()
+            .map(|(id, node)| format!("{} {id}", words::element(&node.model_key, &node.model_name)))
+            .collect();
+        if active.is_empty() {
+            "none waits".to_owned()
+        } else {
+            format!("waiting: {}", active.join(", "))
+        }
+    }
+}
+
+fn collect(elements: Vec<ElementInstance>, nodes: &mut Vec<(NodeInstanceId, ElementInstance)>) {
+    for mut element in elements {
+        let inside = element.sub_element_instance_list.take();
+        if let Some(id) = element.node_instance_id.clone() {
+            nodes.push((id, element));
+        }
+        collect(inside.unwrap_or_default(), nodes);
+    }
+}

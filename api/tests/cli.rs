@@ -1,0 +1,856 @@
+//! The program as people and scripts use it: the real binary, in directories of its own.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "the functions that tests share fail as tests do"
+)]
+
+use std::fs;
+use std::io::Read;
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+
+use flowledger::store::{Append, CommandId, EventStore, Offset, Revision, SledOptions, SledStore, StreamId};
+use flowledger::{Engine, Profile, validate_model};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// A working directory in which commands are typed.
+struct Shell {
+    directory: TempDir,
+}
+
+/// What a command answered.
+struct Answer {
+    status: i32,
+    out: String,
+    err: String,
+}
+
+impl Shell {
+    fn new() -> Self {
+        Self {
+            directory: TempDir::new().unwrap(),
+        }
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_flowledger"));
+        command
+            .args(arguments)
+            .current_dir(self.directory.path())
+            .env("TMPDIR", self.directory.path());
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> Answer {
+        let Output { status, stdout, stderr } = self.command(arguments).output().unwrap();
+        Answer {
+            status: status.code().unwrap(),
+            out: String::from_utf8(stdout).unwrap(),
+            err: String::from_utf8(stderr).unwrap(),
+        }
+    }
+
+    /// Runs a command that must succeed, for its text.
+    fn done(&self, arguments: &[&str]) -> String {
+        let answer = self.run(arguments);
+        assert_eq!((answer.status, &*answer.err), (0, ""), "{arguments:?}");
+        answer.out
+    }
+
+    /// Runs a command with `--json` that ends with this status; standard output is one document, and all there is.
+    fn json(&self, status: i32, arguments: &[&str]) -> Value {
+        let answer = self.run(&[arguments, &["--json"]].concat());
+        assert_eq!(
+            (answer.status, &*answer.err),
+            (status, ""),
+            "{arguments:?}: {}",
+            answer.out
+        );
+        serde_json::from_str(&answer.out).unwrap_or_else(|error| panic!("{arguments:?}: {error}: {}", answer.out))
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        fs::write(self.directory.path().join(name), text).unwrap();
+    }
+
+    fn data(&self) -> PathBuf {
+        self.directory.path().join("flowledger-data")
+    }
+
+    /// Deploys a model of the examples.
+    fn deployed(&self, model: &str) -> String {
+        text(&self.json(0, &["flow", "deploy", &example(model)]), "/flowModuleId")
+    }
+}
+
+fn example(model: &str) -> String {
+    format!("{}/../examples/models/{model}.json", env!("CARGO_MANIFEST_DIR"))
+}
+
+fn text(json: &Value, pointer: &str) -> String {
+    json.pointer(pointer)
+        .and_then(Value::as_str)
+        .unwrap_or_else(|| panic!("{pointer} in {json}"))
+        .to_owned()
+}
+
+fn code(json: &Value) -> i64 {
+    json["errCode"].as_i64().unwrap()
+}
+
+#[test]
+fn leave_is_granted_by_commands_as_a_user_types_them() {
+    let shell = Shell::new();
+    let deployed = shell.done(&["flow", "deploy", &example("leave"), "--operator", "zhao"]);
+    let module = deployed
+        .lines()
+        .next()
+        .unwrap()
+        .split_whitespace()
+        .nth(1)
+        .unwrap()
+        .to_owned();
+    assert!(
+        deployed.contains("warnings    none") && deployed.contains(&format!("instance start {module}")),
+        "{deployed}"
+    );
+
+    let started = shell.done(&["instance", "start", &module, "applicant=Lin Mei"]);
+    let instance = started
+        .lines()
+        .next()
+        .unwrap()
+        .split_whitespace()
+        .nth(1)
+        .unwrap()
+        .to_owned();
+    assert!(started.contains("waits at  request (Leave request)"), "{started}");
+    assert!(started.contains("applicant=\"Lin Mei\""), "{started}");
+
+    let instance = instance.as_str();
+    assert!(
+        shell
+            .done(&["instance", "commit", instance, "days=5"])
+            .contains("waits at  lead")
+    );
+    let agreed = shell.done(&["instance", "commit", instance, "lead", "leadAgrees=true"]);
+    assert!(agreed.contains("waits at  director"), "{agreed}");
+    let back = shell.done(&["instance", "rollback", instance, "--reason", "three days"]);
+    assert!(
+        back.contains("open again  lead") && !back.contains("leadAgrees"),
+        "{back}"
+    );
+    let task = text(
+        &shell.json(0, &["instance", "show", instance]),
+        "/activeTaskInstances/0/nodeInstanceId",
+    );
+    let again = shell.done(&["instance", "commit", instance, &task, "days=3", "leadAgrees=true"]);
+    assert!(again.contains("waits at  file"), "{again}");
+    let ended = shell.done(&["instance", "commit", instance]);
+    assert!(
+        ended.contains("completed, version 6") && ended.contains("ended at  granted"),
+        "{ended}"
+    );
+    assert!(
+        shell
+            .done(&["instance", "commit", instance])
+            .contains("had ended before")
+    );
+
+    let shown = shell.done(&["instance", "show", instance]);
+    assert!(
+        shown.contains("completed") && shown.contains("flow        leave"),
+        "{shown}"
+    );
+    let history = shell.done(&["instance", "history", instance]);
+    assert!(
+        history.contains("rolled back") && history.contains("-> short_leave"),
+        "{history}"
+    );
+    let tasks = shell.done(&["instance", "history", instance, "--tasks"]);
+    assert_eq!(
+        tasks
+            .lines()
+            .skip(1)
+            .filter_map(|line| line.split(' ').next())
+            .collect::<Vec<_>>(),
+        ["file", "lead", "request"]
+    );
+    let data = shell.done(&["instance", "data", instance]);
+    assert!(data.contains("days        3") && data.contains("integer"), "{data}");
+    assert!(
+        shell
+            .done(&["instance", "list", "--status", "completed"])
+            .contains(instance)
+    );
+    assert!(shell.done(&["flow", "list"]).contains(&module));
+    assert_eq!(
+        shell.done(&["flow", "show", &module, "--model"]),
+        fs::read_to_string(example("leave")).unwrap()
+    );
+    let log = shell.done(&["log", "show", "--instance", instance]);
+    assert!(
+        log.contains("no longer counts: director, after_lead, lead") && log.contains("reason: three days"),
+        "{log}"
+    );
+    assert!(shell.done(&["log", "verify"]).starts_with("9 records in 2 streams: ok"));
+}
+
+#[test]
+fn json_has_the_shapes_of_the_library() {
+    let shell = Shell::new();
+    let module = shell.deployed("leave");
+    let started = shell.json(0, &["instance", "start", &module, "applicant=Lin"]);
+    assert_eq!(
+        (code(&started), text(&started, "/activeTaskInstance/modelKey")),
+        (1002, "request".to_owned())
+    );
+    let instance = text(&started, "/flowInstanceId");
+    assert_eq!(code(&shell.json(0, &["instance", "commit", &instance, "days=5"])), 1002);
+    assert_eq!(code(&shell.json(0, &["instance", "rollback", &instance])), 1003);
+    let shown = shell.json(0, &["instance", "show", &instance]);
+    assert_eq!(text(&shown, "/flowInstanceBO/flowInstanceId"), instance);
+    assert_eq!(shown["variables"][0]["value"], "Lin");
+    let history = shell.json(0, &["instance", "history", &instance]);
+    assert_eq!(history["elementInstanceList"].as_array().unwrap().len(), 7);
+    let tasks = shell.json(0, &["instance", "history", "--tasks", &instance]);
+    assert_eq!(tasks["nodeInstanceList"].as_array().unwrap().len(), 1);
+    assert_eq!(code(&shell.json(0, &["instance", "data", &instance])), 1000);
+    assert_eq!(
+        text(&shell.json(0, &["flow", "list"]), "/flowModules/0/flowModuleId"),
+        module
+    );
+    assert_eq!(text(&shell.json(0, &["flow", "show", &module]), "/flowName"), "leave");
+    assert_eq!(code(&shell.json(0, &["flow", "disable", &module])), 1000);
+    assert_eq!(code(&shell.json(0, &["flow", "disable", &module])), 1001);
+    let offline = shell.json(1, &["instance", "start", &module]);
+    assert_eq!((code(&offline), offline["errCodeExt"].as_i64()), (4007, Some(7206)));
+    assert_eq!(code(&shell.json(0, &["flow", "enable", &module])), 1000);
+    assert_eq!(shell.json(0, &["instance", "terminate", &instance])["status"], 3);
+    assert_eq!(
+        shell.json(0, &["instance", "list", "--status", "terminated"])["flowInstances"][0]["status"],
+        3
+    );
+
+    let log = shell.json(0, &["log", "show"]);
+    let records = log["records"].as_array().unwrap();
+    assert_eq!(records.len(), 9);
+    assert!(
+        records
+            .iter()
+            .zip(1..)
+            .all(|(record, position)| record["position"] == position)
+    );
+    assert!(
+        records
+            .iter()
+            .all(|record| record["leaf"].as_str().unwrap().len() == 64)
+    );
+    assert_eq!(
+        records[4]["record"]["body"]["instance"]["command"]["commitTask"]["variables"][0]["value"],
+        5
+    );
+    let page = shell.json(0, &["log", "show", "--after", "2", "--limit", "3"]);
+    assert_eq!(
+        (page["records"].as_array().unwrap().len(), page["next"].as_i64()),
+        (3, Some(5))
+    );
+    let verified = shell.json(0, &["log", "verify"]);
+    assert_eq!(
+        (verified["records"].as_i64(), verified["streams"].as_i64()),
+        (Some(9), Some(2))
+    );
+    assert!(shell.json(0, &["errors", "list"])["codes"].as_array().unwrap().len() > 40);
+    assert_eq!(
+        shell.json(0, &["errors", "explain", "no-outgoing-matches"])["number"],
+        4013
+    );
+}
+
+#[test]
+fn demo_runs_everywhere_and_again() {
+    let shell = Shell::new();
+    let told = shell.done(&["demo"]);
+    for part in [
+        "rollbackTask",
+        "no longer counts: director",
+        "9 records in 2 streams: ok",
+        "log verify",
+    ] {
+        assert!(told.contains(part), "{part} in {told}");
+    }
+    assert_eq!(
+        fs::read_dir(shell.directory.path()).unwrap().count(),
+        0,
+        "the demo leaves nothing behind"
+    );
+
+    assert!(!shell.done(&["demo", "--data", "kept"]).contains("ran here before"));
+    let again = shell.done(&["demo", "--data", "kept"]);
+    assert!(
+        again.contains("ran here before") && again.contains("9 records in 2 streams: ok"),
+        "{again}"
+    );
+    assert!(
+        shell
+            .done(&["instance", "list", "--data", "kept"])
+            .contains("completed")
+    );
+    let summary = shell.json(0, &["demo", "--data", "kept", "--profile", "turbo131"]);
+    assert_eq!(
+        (summary["isVerified"].as_bool(), summary["records"].as_i64()),
+        (Some(true), Some(9))
+    );
+}
+
+#[test]
+fn all_faults_of_a_model_are_listed_and_nothing_is_stored() {
+    let shell = Shell::new();
+    shell.write(
+        "broken.json",
+        r#"{"flowElementList":[
+            {"key":"s","type":2,"outgoing":["a"]},
+            {"key":"a","type":1,"incoming":["s"],"outgoing":["g"]},
+            {"key":"g","type":6,"incoming":["a"],"outgoing":["b","c"],"properties":{"name":"Which way?"}},
+            {"key":"b","type":1,"incoming":["g"],"outgoing":["t"],"properties":{"conditionsequenceflow":"x +"}},
+            {"key":"c","type":1,"incoming":["g"],"outgoing":["t"]},
+            {"key":"t","type":4,"incoming":["b","c"]},
+            {"key":"z","type":77}]}"#,
+    );
+    let faults = |json: &Value| -> Vec<(i64, String)> {
+        let faults = json["faults"].as_array().unwrap().iter();
+        faults
+            .map(|fault| (code(fault), fault["elementKey"].as_str().unwrap_or("").to_owned()))
+            .collect()
+    };
+    let expected =
+        [(3209, "g"), (3215, "t"), (3211, "z"), (3204, ""), (3205, "z")].map(|(code, key)| (code, key.to_owned()));
+    let found = shell.json(1, &["flow", "validate", "broken.json"]);
+    assert_eq!((code(&found), faults(&found)), (3209, expected.to_vec()));
+    assert_eq!(found["warnings"][0]["elementKey"], "b");
+    let told = shell.run(&["flow", "validate", "broken.json"]);
+    assert_eq!(told.status, 1);
+    for line in [
+        "5 faults, 1 warning",
+        "3209  g (Which way?): no condition on c",
+        "3204  the model has no end",
+        "warning  b:",
+    ] {
+        assert!(told.out.contains(line), "{line} in {}", told.out);
+    }
+    assert_eq!(shell.run(&["flow", "deploy", "broken.json"]).status, 1);
+    assert!(!shell.data().exists());
+
+    let module = text(&shell.json(0, &["flow", "create", "--name", "draft"]), "/flowModuleId");
+    assert_eq!(code(&shell.json(0, &["flow", "update", &module, "broken.json"])), 1000);
+    assert_eq!(
+        faults(&shell.json(1, &["flow", "deploy", "--module", &module])),
+        expected
+    );
+    let told = shell.run(&["flow", "deploy", "--module", &module]);
+    assert!(
+        told.err.contains("3205  z:") && told.err.contains("what to do:"),
+        "{}",
+        told.err
+    );
+    assert_eq!(
+        code(&shell.json(0, &["flow", "deploy", "--module", &module, &example("leave")])),
+        1000
+    );
+
+    shell.write("cut.json", r#"{"flowElementList":["#);
+    assert_eq!(code(&shell.json(1, &["flow", "validate", "cut.json"])), 3201);
+    assert_eq!(code(&shell.json(2, &["flow", "validate", "missing.json"])), 2001);
+}
+
+#[test]
+fn examples_are_valid_in_both_profiles_without_warnings() {
+    let shell = Shell::new();
+    for model in ["leave", "expense", "order"] {
+        let json = fs::read_to_string(example(model)).unwrap();
+        for (name, profile) in [("documented", Profile::Documented), ("turbo131", Profile::Turbo131)] {
+            let found = validate_model(&json, profile);
+            assert!(found.is_valid() && found.warnings.is_empty(), "{model}: {found:?}");
+            shell.done(&["flow", "validate", &example(model), "--profile", name]);
+        }
+    }
+    assert!(!shell.data().exists());
+}
+
+#[test]
+fn examples_run_to_their_ends() {
+    let shell = Shell::new();
+    // Of each way: the variables of the start, those of each commit, and the end event.
+    let ways: [(&str, &str, &[&[&str]], &str); 9] = [
+        (
+            "leave",
+            "applicant=Lin",
+            &[&["days=2"], &["leadAgrees=true"], &[]],
+            "granted",
+        ),
+        (
+            "leave",
+            "applicant=Lin",
+            &[&["days=9"], &["leadAgrees=true"], &["directorAgrees=true"], &[]],
+            "granted",
+        ),
+        (
+            "leave",
+            "applicant=Lin",
+            &[&["days=9"], &["leadAgrees=true"], &["directorAgrees=false"]],
+            "refused",
+        ),
+        (
+            "expense",
+            "by=Wei",
+            &[&["amount=80.50"], &["receipts=missing"], &[], &["receipts=ok"], &[]],
+            "paid",
+        ),
+        (
+            "expense",
+            "by=Wei",
+            &[
+                &["amount=1000"],
+                &["receipts=ok"],
+                &["decision=rework"],
+                &["amount=999.99"],
+                &["receipts=ok"],
+                &[],
+            ],
+            "paid",
+        ),
+        (
+            "expense",
+            "by=Wei",
+            &[&["amount=5000"], &["receipts=ok"], &["decision=reject"]],
+            "declined",
+        ),
+        (
+            "order",
+            "total=99.90",
+            &[
+                &[
+                    "cancelled=false",
+                    "quantity=3",
+                    "stock=5",
+                    "--hook-answer",
+                    "creditLimit=100",
+                ],
+                &[],
+            ],
+            "delivered",
+        ),
+        (
+            "order",
+            "total=99.90",
+            &[
+                &[
+                    "cancelled=false",
+                    "quantity=3",
+                    "stock=5",
+                    "--hook-answer",
+                    "creditLimit=9",
+                ],
+                &["paid=99.89"],
+            ],
+            "cancelled",
+        ),
+        (
+            "order",
+            "total=99.90",
+            &[&["cancelled=false", "quantity=3", "stock=2"]],
+            "back_ordered",
+        ),
+    ];
+    for (model, start, commits, end) in ways {
+        let module = shell.deployed(model);
+        let mut last = shell.json(0, &["instance", "start", &module, start]);
+        let instance = text(&last, "/flowInstanceId");
+        for commit in commits {
+            last = shell.json(0, &[&["instance", "commit", &instance], *commit].concat());
+        }
+        assert_eq!(
+            (code(&last), text(&last, "/activeTaskInstance/modelKey")),
+            (1000, end.to_owned()),
+            "{model} {commits:?}"
+        );
+    }
+    assert!(shell.done(&["log", "verify"]).contains("ok"));
+}
+
+#[test]
+fn variables_keep_their_digits_and_kinds() {
+    let shell = Shell::new();
+    let module = shell.deployed("leave");
+    shell.write(
+        "more.json",
+        r#"{"rate": 0.10, "big": 123456789012345678901234567890, "note": "from file", "n": 1}"#,
+    );
+    let arguments = [
+        "instance",
+        "start",
+        &module,
+        "n=2",
+        "plain=two words",
+        "quoted=\"12\"",
+        "--variables",
+        "@more.json",
+    ];
+    let started = shell.run(&[&arguments[..], &["--json"]].concat());
+    for part in [
+        r#"{"key":"rate","value":0.10}"#,
+        r#"{"key":"big","value":123456789012345678901234567890}"#,
+        r#"{"key":"n","value":2}"#,
+        r#"{"key":"plain","value":"two words"}"#,
+        r#"{"key":"quoted","value":"12"}"#,
+    ] {
+        assert!(started.out.contains(part), "{part} in {}", started.out);
+    }
+    let instance = text(&serde_json::from_str(&started.out).unwrap(), "/flowInstanceId");
+    let data = shell.done(&["instance", "data", &instance]);
+    assert!(
+        data.contains("0.10") && data.contains("\"12\"") && data.contains("123456789012345678901234567890"),
+        "{data}"
+    );
+    let api_form = r#"[{"key":"days","type":"integer","value":4}]"#;
+    let committed = shell.json(0, &["instance", "commit", &instance, "--variables", api_form]);
+    assert!(
+        committed["variables"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|variable| variable["type"] == "integer")
+    );
+}
+
+#[test]
+fn wrong_arguments_answer_2() {
+    let shell = Shell::new();
+    let module = shell.deployed("leave");
+    for (expected, arguments) in [
+        (7000, &["instance", "start", &module, "--variables", "{\"a\":"][..]),
+        (7000, &["instance", "start", &module, "--variables", "7"]),
+        (2001, &["instance", "start", &module, "--variables", "@nowhere.json"]),
+        (2001, &["instance", "commit", "i", "task", "b"]),
+        (2001, &["flow", "deploy", "nowhere.json"]),
+    ] {
+        assert_eq!(code(&shell.json(2, arguments)), expected, "{arguments:?}");
+        let told = shell.run(arguments);
+        assert_eq!((told.status, &*told.out), (2, ""), "{arguments:?}");
+        assert!(told.err.starts_with(&format!("error {expected} ")), "{}", told.err);
+    }
+    for arguments in [
+        &[][..],
+        &["flow"],
+        &["flow", "deploy"],
+        &["instance", "lst"],
+        &["instance", "start", &module, "days"],
+        &["instance", "list", "--status", "gone"],
+        &["instance", "list", "--as-of", "yesterday"],
+        &["log", "show", "--limit", "-1"],
+        &["errors", "list", "--class", "none"],
+        &["demo", "--profile", "other"],
+    ] {
+        let told = shell.run(arguments);
+        assert_eq!(
+            (told.status, told.out.is_empty(), told.err.is_empty()),
+            (2, true, false),
+            "{arguments:?}"
+        );
+        let told = shell.run(&[arguments, &["--json"]].concat());
+        let json: Value = serde_json::from_str(&told.out).unwrap_or_else(|error| panic!("{arguments:?}: {error}"));
+        assert_eq!((told.status, code(&json)), (2, 2001), "{arguments:?}");
+    }
+    assert!(shell.run(&["--help"]).out.contains("flowledger demo"));
+    assert_eq!(shell.run(&["--version"]).status, 0);
+}
+
+#[test]
+fn unknown_ids_are_refused_with_what_to_do() {
+    let shell = Shell::new();
+    let module = shell.deployed("leave");
+    let instance = text(&shell.json(0, &["instance", "start", &module]), "/flowInstanceId");
+    for profile in ["documented", "turbo131"] {
+        for (expected, arguments) in [
+            (4008, &["instance", "show", "nope"][..]),
+            (4008, &["instance", "data", "nope"]),
+            (4008, &["instance", "commit", "nope", "a=1"]),
+            (4008, &["instance", "rollback", "nope"]),
+            (4008, &["instance", "terminate", "nope"]),
+            (4008, &["log", "show", "--instance", "nope"]),
+            (4007, &["instance", "start", "nope"]),
+            (4010, &["instance", "commit", &instance, "nope", "a=1"]),
+            (4010, &["instance", "rollback", &instance, "nope"]),
+            (
+                if profile == "documented" { 3101 } else { 2001 },
+                &["flow", "show", "nope"],
+            ),
+            (3002, &["flow", "deploy", "--module", "nope", &example("leave")]),
+            (3101, &["flow", "deploy", "--module", "nope"]),
+            (3101, &["flow", "disable", "nope"]),
+            (2001, &["errors", "explain", "nope"]),
+        ] {
+            let arguments = [arguments, &["--profile", profile]].concat();
+            assert_eq!(code(&shell.json(1, &arguments)), expected, "{arguments:?}");
+            let told = shell.run(&arguments);
+            assert_eq!((told.status, &*told.out), (1, ""), "{arguments:?}");
+            assert!(told.err.starts_with(&format!("error {expected} ")), "{}", told.err);
+            assert!(
+                told.err.contains("what to do: ") || told.err.contains("`errors list`"),
+                "{}",
+                told.err
+            );
+        }
+    }
+    let told = shell.run(&["instance", "commit", &instance, "nope"]);
+    assert!(told.err.contains("waiting: request (Leave request)"), "{}", told.err);
+}
+
+#[test]
+fn repeated_command_is_answered_from_the_record() {
+    let shell = Shell::new();
+    let module = shell.deployed("leave");
+    let start = ["instance", "start", &module, "applicant=Lin", "--command-id", "start-1"];
+    let instance = text(&shell.json(0, &start), "/flowInstanceId");
+    assert_eq!(text(&shell.json(0, &start), "/flowInstanceId"), instance);
+    // Without a task the repeat means the task of the first time, though another one waits by now.
+    let commit = ["instance", "commit", &instance, "days=2", "--command-id", "commit-1"];
+    assert_eq!(shell.json(0, &commit), shell.json(0, &commit));
+    let rollback = ["instance", "rollback", &instance, "--command-id", "rollback-1"];
+    assert_eq!(shell.json(0, &rollback), shell.json(0, &rollback));
+    let other = ["instance", "commit", &instance, "days=3", "--command-id", "commit-1"];
+    assert_eq!(code(&shell.json(1, &other)), 7301);
+    let late = ["instance", "commit", &instance, "days=3", "--expected-version", "1"];
+    assert_eq!(code(&shell.json(1, &late)), 7303);
+    assert_eq!(shell.json(0, &["log", "verify"])["records"], 6);
+}
+
+#[test]
+fn failed_commit_names_the_task_and_can_be_repeated() {
+    let shell = Shell::new();
+    let module = shell.deployed("leave");
+    let instance = text(&shell.json(0, &["instance", "start", &module]), "/flowInstanceId");
+    shell.done(&["instance", "commit", &instance, "days=2"]);
+    let told = shell.run(&["instance", "commit", &instance]);
+    assert_eq!(told.status, 1);
+    for part in [
+        "error 4015 ",
+        "`leadAgrees`",
+        "task: lead (Team lead)",
+        "waiting",
+        "what to do: Commit again with the variable.",
+    ] {
+        assert!(told.err.contains(part), "{part} in {}", told.err);
+    }
+    assert_eq!(
+        code(&shell.json(1, &["instance", "commit", &instance, "--profile", "turbo131"])),
+        4018
+    );
+    assert!(
+        shell
+            .done(&["instance", "commit", &instance, "leadAgrees=true"])
+            .contains("waits at  file")
+    );
+    let order = shell.deployed("order");
+    let instance = text(
+        &shell.json(0, &["instance", "start", &order, "total=1"]),
+        "/flowInstanceId",
+    );
+    let told = shell.run(&[
+        "instance",
+        "commit",
+        &instance,
+        "cancelled=false",
+        "stock=1",
+        "quantity=1",
+    ]);
+    assert!(
+        told.err.starts_with("error 4012 ") && told.err.contains("--hook-answer"),
+        "{}",
+        told.err
+    );
+}
+
+#[test]
+fn directory_in_use_is_told() {
+    let shell = Shell::new();
+    shell.deployed("leave");
+    let engine = Engine::builder().data_dir(shell.data()).open().unwrap();
+    let told = shell.run(&["flow", "list"]);
+    assert_eq!((told.status, &*told.out), (1, ""));
+    assert!(
+        told.err.starts_with("error 7008 ") && told.err.contains("in use by another process"),
+        "{}",
+        told.err
+    );
+    assert_eq!(code(&shell.json(1, &["flow", "list"])), 7008);
+    assert_eq!(code(&shell.json(1, &["flow", "list", "--profile", "turbo131"])), 5000);
+    drop(engine);
+    shell.done(&["flow", "list"]);
+}
+
+#[test]
+fn directory_that_cannot_be_used_is_told() {
+    let shell = Shell::new();
+    let told = shell.run(&["instance", "list"]);
+    assert!(
+        told.err.starts_with("error 7008 ") && told.err.contains("`flow deploy MODEL.json`"),
+        "{}",
+        told.err
+    );
+    assert!(!shell.data().exists(), "reading creates nothing");
+
+    shell.write("file", "not a directory");
+    for command in [&["flow", "deploy", &example("leave")][..], &["flow", "list"], &["demo"]] {
+        let told = shell.run(&[command, &["--data", "file/below"]].concat());
+        assert_eq!((told.status, &*told.out), (1, ""), "{command:?}");
+        assert!(
+            told.err.starts_with("error 7008 ") && told.err.contains("file/below"),
+            "{}",
+            told.err
+        );
+    }
+    let told = shell.run(&["flow", "deploy", &example("leave"), "--data", "."]);
+    assert!(
+        told.status == 1 && told.err.contains("is not empty and holds no data of ours"),
+        "{}",
+        told.err
+    );
+}
+
+#[test]
+fn verify_finds_a_record_that_stands_where_it_does_not_belong() {
+    let shell = Shell::new();
+    shell.deployed("leave");
+    let store = SledStore::open(shell.data(), SledOptions::default()).unwrap();
+    pollster::block_on(async {
+        let first = store.read_partition(0, Offset::NONE, 1).await.unwrap().remove(0);
+        let copy = Append {
+            stream: StreamId::from_bytes([7; 16]),
+            expected: Revision::NONE,
+            command_id: CommandId::from_bytes([7; 16]),
+            record: first.record,
+        };
+        store.append(vec![copy]).await.remove(0).unwrap();
+        store.close().await.unwrap();
+    });
+    drop(store);
+    let told = shell.run(&["log", "verify"]);
+    assert_eq!((told.status, &*told.err), (1, ""));
+    assert!(
+        told.out.contains("fault at position 4: ") && told.out.contains("what to do: "),
+        "{}",
+        told.out
+    );
+    let report = shell.json(1, &["log", "verify"]);
+    assert_eq!(
+        (
+            code(&report),
+            report["fault"]["position"].as_i64(),
+            report["records"].as_i64()
+        ),
+        (7800, Some(4), Some(3))
+    );
+}
+
+#[test]
+fn damaged_file_is_a_fault() {
+    let shell = Shell::new();
+    shell.deployed("leave");
+    // Opened once more, the file is known up to here.
+    shell.done(&["log", "verify"]);
+    damage(&shell);
+    let report = shell.json(1, &["log", "verify"]);
+    assert_eq!(code(&report), 7800, "{report}");
+}
+
+#[test]
+#[ignore = "fails: the store keeps no mark beside its file, so damage behind the last opening cuts the log off unseen"]
+fn damage_behind_the_last_opening_is_a_fault() {
+    let shell = Shell::new();
+    shell.deployed("leave");
+    damage(&shell);
+    let report = shell.json(1, &["log", "verify"]);
+    assert_eq!(code(&report), 7800, "{report}");
+}
+
+/// Flips one bit of the model that the second record holds.
+fn damage(shell: &Shell) {
+    let file = shell.data().join("db");
+    let mut bytes = fs::read(&file).unwrap();
+    let place = bytes.windows(12).position(|window| window == b"lead_decides").unwrap();
+    bytes[place] ^= 1;
+    fs::write(&file, bytes).unwrap();
+}
+
+#[test]
+fn closed_pipe_is_no_error() {
+    let shell = Shell::new();
+    shell.done(&["demo", "--data", "kept"]);
+    for arguments in [
+        &["log", "show", "--data", "kept"][..],
+        &["log", "show", "--data", "kept", "--json"],
+        &["errors", "list"],
+    ] {
+        let mut child = shell
+            .command(arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        drop(child.stdout.take());
+        let mut err = String::new();
+        child.stderr.take().unwrap().read_to_string(&mut err).unwrap();
+        assert_eq!((child.wait().unwrap().code(), &*err), (Some(0), ""), "{arguments:?}");
+    }
+}
+
+#[test]
+fn output_that_is_no_terminal_has_no_colours() {
+    let shell = Shell::new();
+    let name = r#"{"flowElementList":[{"key":"s","type":2,"properties":{"name":"\u001b[31mred"}}]}"#;
+    shell.write("red.json", name);
+    for arguments in [&["demo"][..], &["errors", "list"], &["flow", "validate", "red.json"]] {
+        let told = shell.run(arguments);
+        assert!(
+            !told.out.contains('\u{1b}') && !told.err.contains('\u{1b}'),
+            "{arguments:?}"
+        );
+    }
+}
+
+#[test]
+fn lists_filter_and_page() {
+    let shell = Shell::new();
+    let (leave, expense) = (shell.deployed("leave"), shell.deployed("expense"));
+    for module in [&leave, &leave, &expense] {
+        shell.done(&["instance", "start", module]);
+    }
+    let count = |arguments: &[&str]| {
+        shell.json(0, &[&["instance", "list"], arguments].concat())["flowInstances"]
+            .as_array()
+            .unwrap()
+            .len()
+    };
+    assert_eq!(count(&["--module", &leave]), 2);
+    assert_eq!(count(&["--status", "running"]), 3);
+    assert_eq!(count(&["--tenant", "default"]), 3);
+    assert_eq!(count(&["--tenant", "other"]), 0);
+    assert_eq!(count(&["--started-before", "2020-01-01"]), 0);
+    assert_eq!(
+        count(&["--started-from", "2020-01-01", "--as-of", "2999-12-31T00:00:00Z"]),
+        3
+    );
+    let page = shell.json(0, &["instance", "list", "--limit", "2"]);
+    let next = page["next"].as_u64().unwrap().to_string();
+    assert_eq!(count(&["--limit", "2", "--before", &next]), 1);
+    assert!(
+        shell
+            .done(&["instance", "list", "--limit", "2"])
+            .contains(&format!("--before {next}"))
+    );
+}
