@@ -13,7 +13,7 @@ use flowledger_engine_core::profile::Profile;
 use flowledger_engine_core::result_code::ResultCode;
 use flowledger_engine_core::variables::InstanceData;
 use flowledger_event_store::{MemoryStore, SledOptions, SledStore, Store};
-use flowledger_projections::Catalogue;
+use flowledger_projections::{Catalogue, CatalogueError};
 use quick_cache::sync::Cache;
 
 use crate::engine::{Engine, Inside};
@@ -195,7 +195,11 @@ impl EngineBuilder {
             StoreChoice::Given(store) => store,
         };
         let catalogue = Catalogue::open(store.index.clone())?;
-        pollster::block_on(catalogue.catch_up(&*store.events))?;
+        match pollster::block_on(catalogue.catch_up(&*store.events)) {
+            // An unreadable record does not keep the log from being read and verified; who needs the catalogue is told.
+            Ok(()) | Err(CatalogueError::Record { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
         let (ring, sender, receiver) = housekeeping::bell();
         let share = self.cache_bytes / 4;
         let executor = Arc::new(Executor {

@@ -24,7 +24,8 @@ pub use flowledger_engine_core::context::HookCall;
 pub use flowledger_engine_core::event::{self, Actor, AnyRecord, DeployWarning};
 pub use flowledger_engine_core::expression;
 pub use flowledger_engine_core::id::{
-    CommandId, FlowDeployId, FlowInstanceId, FlowModuleId, Id, IdGenerator, IdKind, InstanceDataId, NodeInstanceId,
+    CommandId, FlowDeployId, FlowInstanceId, FlowModuleId, Id, IdGenerator, IdKind, IdOrigin, InstanceDataId,
+    NodeInstanceId,
 };
 pub use flowledger_engine_core::limits::Limits;
 pub use flowledger_engine_core::model::parse::ModelLimits;

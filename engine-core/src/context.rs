@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::deployment::Deployment;
-use crate::id::{CommandId, FlowDeployId, FlowInstanceId, FlowModuleId, Id, IdGenerator, IdKind, NodeInstanceId};
+use crate::event::Envelope;
+use crate::id::{FlowDeployId, FlowInstanceId, FlowModuleId, Id, IdGenerator, IdKind, IdOrigin, NodeInstanceId};
 use crate::limits::Limits;
 use crate::model::flow_model::FlowModel;
 use crate::model::parse::ModelLimits;
@@ -94,8 +95,17 @@ pub struct Context<'a> {
 }
 
 impl Context<'_> {
-    /// The id number `number` of a kind for a command.
-    pub fn id(&self, command_id: &CommandId, kind: IdKind, number: u32) -> Id {
-        self.ids.generate(command_id, kind, number)
+    /// The id number `number` of a kind for a command of a stream.
+    pub fn id(&self, envelope: &Envelope, kind: IdKind, number: u32) -> Id {
+        let names_the_stream = number == 0 && matches!(kind, IdKind::FlowModule | IdKind::FlowInstance);
+        let stream = (!names_the_stream).then_some(envelope.stream);
+        self.ids.generate(
+            IdOrigin {
+                command_id: &envelope.command_id,
+                stream,
+            },
+            kind,
+            number,
+        )
     }
 }

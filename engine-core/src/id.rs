@@ -179,22 +179,30 @@ pub enum IdKind {
     InstanceData,
 }
 
-/// Makes the ids that a command gives out.
-///
-/// A generator is a pure function: the same command id, kind and number give the same id, so that deciding a command
-/// again gives the same events. Different arguments must give different ids.
-pub trait IdGenerator: Send + Sync {
-    /// The id number `number` of `kind` that the command `command_id` gives out.
-    fn generate(&self, command_id: &CommandId, kind: IdKind, number: u32) -> Id;
+/// What an id derives from, besides its kind and number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IdOrigin<'a> {
+    /// The command that gives the id out.
+    pub command_id: &'a CommandId,
+    /// The stream of the command; `None` for the id of the module or instance that the stream itself is named after.
+    pub stream: Option<[u8; 16]>,
 }
 
-/// Name-based UUIDs (version 5): the command id is the name space, kind and number are the name.
+/// Makes the ids that a command gives out.
+///
+/// A generator is a pure function: the same origin, kind and number give the same id, so that deciding a command again
+/// gives the same events. Different arguments must give different ids: a command id may be used on several streams.
+pub trait IdGenerator: Send + Sync {
+    /// The id number `number` of `kind` that a command gives out.
+    fn generate(&self, origin: IdOrigin<'_>, kind: IdKind, number: u32) -> Id;
+}
+
+/// Name-based UUIDs (version 5): the command id is the name space; kind, number and stream are the name.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NameBasedIds;
 
 impl IdGenerator for NameBasedIds {
-    fn generate(&self, command_id: &CommandId, kind: IdKind, number: u32) -> Id {
-        let [a, b, c, d] = number.to_be_bytes();
+    fn generate(&self, origin: IdOrigin<'_>, kind: IdKind, number: u32) -> Id {
         let kind = match kind {
             IdKind::FlowModule => b'm',
             IdKind::FlowDeployment => b'd',
@@ -202,9 +210,13 @@ impl IdGenerator for NameBasedIds {
             IdKind::NodeInstance => b'n',
             IdKind::InstanceData => b'v',
         };
+        let mut name = Vec::with_capacity(21);
+        name.push(kind);
+        name.extend_from_slice(&number.to_be_bytes());
+        name.extend(origin.stream.iter().flatten());
         Id::Uuid(Uuid::new_v5(
-            &Uuid::from_bytes(command_id.id().to_bytes()),
-            &[kind, a, b, c, d],
+            &Uuid::from_bytes(origin.command_id.id().to_bytes()),
+            &name,
         ))
     }
 }
@@ -237,11 +249,20 @@ mod tests {
 
     #[test]
     fn ids_of_one_command_differ_and_repeat() {
-        let command = CommandId::new("x");
-        let ids = NameBasedIds;
-        let first = ids.generate(&command, IdKind::NodeInstance, 0);
-        assert_eq!(first, ids.generate(&command, IdKind::NodeInstance, 0));
-        assert_ne!(first, ids.generate(&command, IdKind::NodeInstance, 1));
-        assert_ne!(first, ids.generate(&command, IdKind::InstanceData, 0));
+        let command_id = &CommandId::new("x");
+        let origin = IdOrigin {
+            command_id,
+            stream: Some([1; 16]),
+        };
+        let first = NameBasedIds.generate(origin, IdKind::NodeInstance, 0);
+        assert_eq!(first, NameBasedIds.generate(origin, IdKind::NodeInstance, 0));
+        assert_ne!(first, NameBasedIds.generate(origin, IdKind::NodeInstance, 1));
+        assert_ne!(first, NameBasedIds.generate(origin, IdKind::InstanceData, 0));
+        for stream in [None, Some([2; 16])] {
+            assert_ne!(
+                first,
+                NameBasedIds.generate(IdOrigin { command_id, stream }, IdKind::NodeInstance, 0)
+            );
+        }
     }
 }

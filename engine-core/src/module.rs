@@ -126,7 +126,7 @@ impl FlowModule {
         let reached = context.answers.drafts.len() + missing.len();
         if reached > context.limits.called_modules {
             return Err(Rejection::new(
-                ResultCode::InvalidParam,
+                ResultCode::ModelAttributeUnknown,
                 format!(
                     "the model reaches {reached} flow modules by call activities; the limit is {} (Limits::called_modules)",
                     context.limits.called_modules
@@ -162,7 +162,7 @@ impl FlowModule {
                 message: warning.message.into(),
             })
             .collect();
-        let id = context.id(&given.envelope.command_id, IdKind::FlowDeployment, 0);
+        let id = context.id(&given.envelope, IdKind::FlowDeployment, 0);
         let mut recorder = Recorder::new(self, given);
         recorder.record(ModuleEvent::FlowDeployed {
             flow_deploy_id: id.into(),
@@ -224,7 +224,7 @@ impl Decider for FlowModule {
                         "a module with this id exists already",
                     ));
                 }
-                let id = context.id(&given.envelope.command_id, IdKind::FlowModule, 0);
+                let id = context.id(&given.envelope, IdKind::FlowModule, 0);
                 ModuleEvent::FlowCreated {
                     flow_module_id: id.into(),
                 }

@@ -279,21 +279,18 @@ result_codes! {
     Overloaded = 7009, "overloaded", Platform, 503, Same, [5000, 5000, 5000], "Limit reached while running", "运行超出限制",
         "The command took more steps than the limit, or met too many conflicts.",
         "Check the model for rings without a task; repeat the call.";
-    ResourceDisabled = 7206, "resource-disabled", Permission, 409, AfterFix, [4007, 4007, 4007], "Resource disabled", "资源已停用",
-        "The flow module was taken offline.",
-        "Take it online with `flow enable`.";
     TenantDenied = 7201, "tenant-denied", Permission, 403, AfterFix, [5001, 5001, 5001], "Tenant denied", "租户无权访问",
         "Strict tenancy is on, and the module belongs to another tenant.",
         "Use the tenant that created the module.";
+    ResourceDisabled = 7206, "resource-disabled", Permission, 409, AfterFix, [4007, 4007, 4007], "Resource disabled", "资源已停用",
+        "The flow module was taken offline.",
+        "Take it online with `flow enable`.";
     IdempotencyKeyReused = 7301, "idempotency-key-reused", Concurrency, 422, Never, [2001, 2001, 2001], "Command id used for another command", "命令标识已用于其他命令",
         "A command with this id but other content is already on the record.",
         "Use a new command id for a new command.";
     VersionConflict = 7303, "version-conflict", Concurrency, 412, Refresh, [4001, 4002, 5001], "Version conflict", "版本冲突",
         "The instance is not at the version the command expects.",
         "Read the instance again and decide anew.";
-    VersionNotReached = 7417, "version-not-reached", Lifecycle, 409, Refresh, [2001, 2001, 2001], "Version not reached", "版本尚未到达",
-        "The version asked for lies ahead of the instance.",
-        "Ask for a version up to the one the last answer carried.";
     LogCorrupt = 7800, "log-corrupt", Integrity, 500, Never, [5000, 5000, 5000], "Log corrupt", "日志已损坏",
         "A record does not match its hash or its place in the log.",
         "Stop writing, run `log verify`, and restore from a backup.";

@@ -78,7 +78,10 @@ impl Variables {
                 merged.push(known.clone());
             }
             let _ = kept.next_if(|(key, _)| *key == change.key);
-            let variable = Variable { data_type: change.data_type.clone(), value: change.value.clone() };
+            let variable = Variable {
+                data_type: change.data_type.clone(),
+                value: change.value.clone(),
+            };
             merged.push((change.key.clone(), variable));
         }
         merged.extend(kept.cloned());

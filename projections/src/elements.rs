@@ -62,7 +62,7 @@ impl std::error::Error for UnknownSequenceFlow {}
 ///
 /// # Errors
 /// [`UnknownSequenceFlow`] where the two ends of a sequence flow do not name it and, in the `turbo131` profile, where
-/// only one end does (Source: turbo/semantics.md §6.3).
+/// only one end does.
 pub fn elements(
     instance: &FlowInstance,
     effective_for_sub_flow_instance: bool,

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::date::Date;
 
-/// A flow instance (Source: API document §13, turbo/semantics.md §6.6).
+/// A flow instance (API document §13).
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FlowInstanceBo {

@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::View;
 use crate::date::Date;
 
-/// One visit of a node (Source: API document §5, turbo/semantics.md §6.1; T-52 and T-53 fill what the reference leaves out).
+/// One visit of a node (API document §5; what the reference engine leaves out is filled: docs/behaviour.md, T-52 and T-53).
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct NodeInstance {

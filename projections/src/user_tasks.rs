@@ -6,8 +6,7 @@ use flowledger_engine_core::model::element::ElementType;
 use crate::View;
 use crate::node_instance::NodeInstance;
 
-/// Completed and active user tasks, newest first; rolled back and failed ones are left out
-/// (Source: turbo/semantics.md §6.2).
+/// Completed and active user tasks, newest first; rolled back and failed ones are left out, as in the reference engine.
 pub fn user_tasks(instance: &FlowInstance, view: View<'_>) -> Vec<NodeInstance> {
     instance
         .nodes()

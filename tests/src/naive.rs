@@ -4,7 +4,7 @@
 //! on entry and on leaving. There is no log, no cache and no code in common with the engine. Parallel and inclusive
 //! gateways are not covered yet.
 //!
-//! Source: turbo/semantics.md §3–§7, with the decisions of its §10 and of design.md §6.
+//! Source: the API document and docs/behaviour.md.
 
 pub mod condition;
 

@@ -16,9 +16,9 @@ use flowledger::store::{
 };
 use flowledger::{
     AnyRecord, BlockingEngine, CommandId, CommitTaskParam, CreateFlowParam, DeployFlowParam, Engine, EngineBuilder,
-    EngineError, FlowInstanceId, FlowModuleId, Hook, HookCall, HostError, Id, IdGenerator, IdKind, InstanceData,
-    InstanceFilter, ListParam, Listener, RollbackTaskParam, RuntimeResult, StartProcessParam, TerminateProcessParam,
-    UpdateFlowParam,
+    EngineError, FlowInstanceId, FlowModuleId, Hook, HookCall, HostError, Id, IdGenerator, IdKind, IdOrigin,
+    InstanceData, InstanceFilter, ListParam, Listener, RollbackTaskParam, RuntimeResult, StartProcessParam,
+    TerminateProcessParam, UpdateFlowParam,
 };
 use flowledger_engine_core::event::InstanceEvent;
 use flowledger_engine_core::id::NameBasedIds;
@@ -485,7 +485,10 @@ fn callers_that_go_away(engine: &BlockingEngine, fresh: impl Fn() -> BlockingEng
             let answer = engine.commit_task(commit(&id, dice.below(100)));
             assert!(SERVED.contains(&code(&answer)), "round {round}: {answer:?}");
             let again = engine.commit_task(commit(&id, 1_000));
-            assert!(SERVED.contains(&code(&again)) || code(&again) == 7301, "round {round}: {again:?}");
+            assert!(
+                SERVED.contains(&code(&again)) || code(&again) == 7301,
+                "round {round}: {again:?}"
+            );
         }
     }
     let records = verified(engine);
@@ -915,10 +918,10 @@ fn hook_with_an_endless_error_is_not_fatal() {
 struct PanickingIds(Arc<Mutex<Option<IdKind>>>);
 
 impl IdGenerator for PanickingIds {
-    fn generate(&self, command_id: &CommandId, kind: IdKind, number: u32) -> Id {
+    fn generate(&self, origin: IdOrigin<'_>, kind: IdKind, number: u32) -> Id {
         let panics = *self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner) == Some(kind);
         assert!(!panics, "no id today");
-        NameBasedIds.generate(command_id, kind, number)
+        NameBasedIds.generate(origin, kind, number)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Decisions that no recorded scenario shows, from design.md §6 and turbo/semantics.md §10.
+//! Decisions that no recorded scenario shows, from docs/behaviour.md.
 
 use flowledger_tests::conformance::{Bench, NaiveBench};
 use flowledger_tests::engine_subject::EngineBench;

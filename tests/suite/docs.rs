@@ -45,3 +45,31 @@ fn readme_shows_the_compiled_example() {
         "README.md shows another main function than examples/embed.rs"
     );
 }
+
+#[test]
+fn condition_page_names_the_bounds_as_declared() {
+    use flowledger::expression::{
+        MAX_ITEMS, MAX_NESTING, MAX_NUMBER_DIGITS, MAX_OPERATIONS, MAX_STEPS, MAX_TEXT_BYTES, MAX_TEXT_LENGTH,
+    };
+
+    let page = include_str!("../../docs/condition-language.md");
+    for (constant, value) in [
+        ("MAX_TEXT_BYTES", MAX_TEXT_BYTES as u64),
+        ("MAX_NESTING", MAX_NESTING as u64),
+        ("MAX_OPERATIONS", MAX_OPERATIONS),
+        ("MAX_NUMBER_DIGITS", MAX_NUMBER_DIGITS),
+        ("MAX_TEXT_LENGTH", MAX_TEXT_LENGTH as u64),
+        ("MAX_ITEMS", MAX_ITEMS as u64),
+        ("MAX_STEPS", MAX_STEPS),
+    ] {
+        let row = page.lines().find(|line| line.contains(&format!("`{constant}`")));
+        let row = row.unwrap_or_else(|| panic!("docs/condition-language.md does not name {constant}"));
+        let digits = row.replace(',', "");
+        assert!(
+            digits
+                .split(|c: char| !c.is_ascii_digit())
+                .any(|number| number == value.to_string()),
+            "{constant} is {value}: {row}"
+        );
+    }
+}

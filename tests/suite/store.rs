@@ -142,10 +142,10 @@ const MODULE: &str = "the module";
 struct FixedModule;
 
 impl flowledger::IdGenerator for FixedModule {
-    fn generate(&self, command_id: &flowledger::CommandId, kind: flowledger::IdKind, number: u32) -> flowledger::Id {
+    fn generate(&self, origin: flowledger::IdOrigin<'_>, kind: flowledger::IdKind, number: u32) -> flowledger::Id {
         match kind {
             flowledger::IdKind::FlowModule => flowledger::Id::new(MODULE),
-            _ => flowledger_engine_core::id::NameBasedIds.generate(command_id, kind, number),
+            _ => flowledger_engine_core::id::NameBasedIds.generate(origin, kind, number),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use flowledger_engine_core::event::{Actor, FlowDescription, ModuleCommand};
-use flowledger_engine_core::id::{FlowModuleId, IdKind};
+use flowledger_engine_core::id::{FlowModuleId, IdKind, IdOrigin};
 use flowledger_engine_core::module::FlowModule;
 use flowledger_engine_core::result_code::{CodeContext, ResultCode};
 use serde::{Deserialize, Serialize};
@@ -59,7 +59,14 @@ impl Engine {
         let id: FlowModuleId = self
             .executor()
             .ids
-            .generate(&meta.command_id, IdKind::FlowModule, 0)
+            .generate(
+                IdOrigin {
+                    command_id: &meta.command_id,
+                    stream: None,
+                },
+                IdKind::FlowModule,
+                0,
+            )
             .into();
         let done = self
             .run_module(&id, command, meta, ResultCode::DefinitionInsertFailed)

@@ -1,7 +1,7 @@
 //! startProcess: a new instance, run to its first task or its end.
 
 use flowledger_engine_core::event::InstanceCommand;
-use flowledger_engine_core::id::{FlowDeployId, FlowInstanceId, FlowModuleId, IdKind};
+use flowledger_engine_core::id::{FlowDeployId, FlowInstanceId, FlowModuleId, IdKind, IdOrigin};
 use flowledger_engine_core::result_code::{CodeContext, ResultCode};
 use flowledger_engine_core::value::Value;
 use flowledger_engine_core::variables::InstanceData;
@@ -71,7 +71,14 @@ impl Engine {
         let id: FlowInstanceId = self
             .executor()
             .ids
-            .generate(&meta.command_id, IdKind::FlowInstance, 0)
+            .generate(
+                IdOrigin {
+                    command_id: &meta.command_id,
+                    stream: None,
+                },
+                IdKind::FlowInstance,
+                0,
+            )
             .into();
         let done = self
             .run(id.id().to_bytes(), command, meta)

@@ -132,7 +132,7 @@ impl<'a, 'g> Walk<'a, 'g> {
         NodeVisit {
             node: self
                 .context
-                .id(&self.recorder.given().envelope.command_id, IdKind::NodeInstance, number)
+                .id(&self.recorder.given().envelope, IdKind::NodeInstance, number)
                 .into(),
             key: element.key.clone(),
             element_type: element.element_type.number(),
@@ -145,7 +145,7 @@ impl<'a, 'g> Walk<'a, 'g> {
         let number = self.next_data_number;
         self.next_data_number += 1;
         self.context
-            .id(&self.recorder.given().envelope.command_id, IdKind::InstanceData, number)
+            .id(&self.recorder.given().envelope, IdKind::InstanceData, number)
             .into()
     }
 
@@ -162,7 +162,7 @@ impl<'a, 'g> Walk<'a, 'g> {
 
     /// Takes the first outgoing sequence flow whose condition holds, else the last default, and records it.
     ///
-    /// An error in a condition ends the search, even if a default exists (Source: turbo/semantics.md §3.4).
+    /// An error in a condition ends the search, even if a default exists, as in the reference engine.
     pub(super) fn take_branch(&mut self, element: &Element, node: &NodeInstanceId) -> Result<Arc<str>, Halt> {
         let variables = self.node(node)?.leave.variables.clone();
         let mut evaluated = Vec::new();

@@ -78,17 +78,22 @@ fn start(
     let deployment = match standing {
         None => return Ok(Decision::Ask(question)),
         Some(ModuleStanding::Online(deployment)) => deployment,
-        Some(ModuleStanding::Offline(_)) => {
+        Some(ModuleStanding::Offline(deployment)) => {
             return Err(Rejection::new(
                 ResultCode::ResourceDisabled,
-                "the flow module is offline; take it online with enableFlow",
+                format!(
+                    "flow module {} is offline; take it online with enableFlow",
+                    deployment.flow_module_id
+                ),
             ));
         }
         Some(ModuleStanding::Unknown) => {
-            return Err(Rejection::new(
-                ResultCode::DeploymentNotFound,
-                "no deployment has this flowDeployId, or the flow module was never deployed",
-            ));
+            let detail = match (flow_deploy_id, flow_module_id) {
+                (Some(id), _) => format!("no deployment has the id {id}"),
+                (None, Some(id)) => format!("no flow module with the id {id} was ever deployed"),
+                (None, None) => String::new(),
+            };
+            return Err(Rejection::new(ResultCode::DeploymentNotFound, detail));
         }
     };
     let mut walk = Walk::new(Recorder::new(state, given), deployment, context);
@@ -98,7 +103,7 @@ fn start(
         Some(walk.data_id())
     };
     walk.recorder.record(InstanceEvent::FlowStarted {
-        flow_instance_id: context.id(&given.envelope.command_id, IdKind::FlowInstance, 0).into(),
+        flow_instance_id: context.id(&given.envelope, IdKind::FlowInstance, 0).into(),
         flow_deploy_id: deployment.flow_deploy_id.clone(),
         flow_module_id: deployment.flow_module_id.clone(),
         tenant: deployment.tenant.clone(),

@@ -55,12 +55,12 @@ pub(super) fn decide(
     recorder.record(InstanceEvent::TaskRolledBack {
         superseded: later,
         reopened,
-        node: context.id(&given.envelope.command_id, IdKind::NodeInstance, 0).into(),
+        node: context.id(&given.envelope, IdKind::NodeInstance, 0).into(),
     });
     Ok(recorder.finish())
 }
 
-/// An active task newer than the newest completed one, or that completed one itself (turbo/semantics.md §4.1).
+/// An active task newer than the newest completed one, or that completed one itself, as in the reference engine.
 fn is_eligible(state: &FlowInstance, task: &NodeInstanceId) -> bool {
     for node in state.nodes().rev() {
         let counts = node.element_type.is_task() || node.element_type == ElementType::EndEvent;

@@ -12,7 +12,7 @@ use crate::decider::{Decider, Decision};
 use crate::deployment::Deployment;
 use crate::event::{Actor, AnyRecord, Envelope, Given, InstanceCommand, InstanceEvent, InstanceRecord, Record};
 use crate::expression::DialectCalculator;
-use crate::id::{CommandId, FlowDeployId, IdKind, NameBasedIds, NodeInstanceId};
+use crate::id::{CommandId, FlowDeployId, IdGenerator, IdKind, IdOrigin, NameBasedIds, NodeInstanceId};
 use crate::instance::{FlowInstance, NodeStatus, Outcome};
 use crate::limits::Limits;
 use crate::model::parse::{self, ModelLimits};
@@ -472,7 +472,11 @@ fn ring_of_gateways_is_cut_off_and_leaves_nothing() {
 #[test]
 fn ids_derive_from_the_command() {
     let run = check(LINE, "start", "1002 a", "start=1 a=2", "");
-    let expected = crate::id::IdGenerator::generate(&NameBasedIds, &CommandId::new("c0"), IdKind::NodeInstance, 1);
+    let origin = IdOrigin {
+        command_id: &CommandId::new("c0"),
+        stream: Some([7; 16]),
+    };
+    let expected = NameBasedIds.generate(origin, IdKind::NodeInstance, 1);
     assert_eq!(*run.newest("a").id(), expected);
 }
 

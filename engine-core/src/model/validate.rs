@@ -122,7 +122,7 @@ pub fn called_modules(model: &FlowModel) -> BTreeSet<FlowModuleId> {
 ///
 /// Takes time in proportion to the model and the drafts, up to a logarithm, and recurses nowhere.
 ///
-/// Source: turbo/semantics.md §2.2 for the order, §2.3 for the rules.
+/// Order and rules are the reference engine's; where ours differ: docs/behaviour.md.
 pub fn validate(model: &FlowModel, context: &ValidationContext<'_>) -> Validation {
     let links = Links::new(model);
     let mut findings = Findings {

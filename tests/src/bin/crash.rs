@@ -87,7 +87,7 @@ fn main() -> ExitCode {
         if arguments.forge && round + 1 == arguments.rounds {
             ledger.forge();
         }
-        ledger.check(&dir, round);
+        ledger.check(&dir, round, round + 1 == arguments.rounds);
         if (round + 1) % 20 == 0 {
             println!("{ledger}");
         }
@@ -376,11 +376,56 @@ fn run_and_kill(arguments: &Arguments, dir: &Path, round: u64, after: Duration) 
         .collect()
 }
 
-/// Where a command stands on the record.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Place {
-    stream: [u8; 16],
-    version: u64,
+/// What the log was seen to hold.
+#[derive(Default)]
+struct Seen {
+    /// The leaf hash of every record.
+    leaves: Vec<[u8; 32]>,
+    /// The version at which each command stands.
+    versions: BTreeMap<String, u64>,
+    /// The version each stream has come to.
+    heads: BTreeMap<[u8; 16], u64>,
+}
+
+impl Seen {
+    /// Reads on; versions must be dense, records whole, each command there once.
+    fn read_on(&mut self, engine: &BlockingEngine, faults: &mut Vec<String>) -> Result<(), EngineError> {
+        loop {
+            let batch = engine.log_records(self.leaves.len() as u64, 1_000)?;
+            if batch.is_empty() {
+                return Ok(());
+            }
+            for entry in batch {
+                self.leaves.push(entry.leaf);
+                let envelope = entry.record.envelope();
+                let head = self.heads.entry(envelope.stream).or_default();
+                *head += 1;
+                let is_empty = match &entry.record {
+                    AnyRecord::Module(record) => record.events.is_empty(),
+                    AnyRecord::Instance(record) => record.events.is_empty(),
+                };
+                if envelope.version != *head || entry.position != self.leaves.len() as u64 || is_empty {
+                    faults.push(format!("position {} is not dense or not whole", entry.position));
+                }
+                let id = envelope.command_id.to_string();
+                if self.versions.insert(id.clone(), envelope.version).is_some() {
+                    faults.push(format!("{id} is on the record twice"));
+                }
+            }
+        }
+    }
+
+    /// Whether the log still holds what was seen: its last record, or all of it.
+    fn is_there(&self, engine: &BlockingEngine, now: &Self) -> Result<bool, EngineError> {
+        if now.leaves.len() > self.leaves.len() {
+            return Ok(now.leaves.starts_with(&self.leaves));
+        }
+        let Some(last) = self.leaves.last() else {
+            return Ok(true);
+        };
+        let found = engine.log_records(self.leaves.len() as u64 - 1, 1)?;
+        Ok(found.first().is_some_and(|record| record.leaf == *last))
+    }
 }
 
 /// What was said, and what was found, over all rounds.
@@ -395,8 +440,8 @@ struct Ledger {
     /// Those of them after which a later child may have gone on with the instance.
     overtaken: BTreeSet<String>,
     refused: BTreeSet<String>,
-    /// The leaf hashes of the log as it was seen last.
-    leaves: Vec<[u8; 32]>,
+    /// The log as it was seen last.
+    seen: Seen,
     unanswered: u64,
     unanswered_and_there: u64,
     lost: BTreeSet<String>,
@@ -412,7 +457,7 @@ impl std::fmt::Display for Ledger {
             self.acknowledged.len(),
             self.unanswered,
             self.unanswered_and_there,
-            self.leaves.len(),
+            self.seen.leaves.len(),
             self.lost.len(),
             self.faults.len()
         )
@@ -445,10 +490,11 @@ impl Ledger {
         self.acknowledged.insert("never given".to_owned(), 1);
     }
 
-    fn check(&mut self, dir: &Path, round: u64) {
+    /// Every tenth time, and the last, the whole log is read again and compared.
+    fn check(&mut self, dir: &Path, round: u64, is_last: bool) {
         self.rounds += 1;
         let checked = open(dir, 1 << 16).and_then(|engine| {
-            self.check_log(&engine, round)?;
+            self.check_log(&engine, round, is_last || round % 10 == 9)?;
             self.repeat_answered(&engine)?;
             self.repeat_open(&engine)?;
             engine.close()
@@ -461,25 +507,32 @@ impl Ledger {
         self.overtaken.clear();
     }
 
-    fn check_log(&mut self, engine: &BlockingEngine, round: u64) -> Result<(), EngineError> {
+    fn check_log(&mut self, engine: &BlockingEngine, round: u64, reads_all: bool) -> Result<(), EngineError> {
+        // The engine's own verification reads everything every time.
         let report = engine.verify_log(|_| {})?;
         if let Some(fault) = report.fault {
             self.faults
                 .push(format!("round {round}: position {}: {}", fault.position, fault.what));
         }
-        let (leaves, places) = self.read_log(engine, round)?;
-        if leaves.len() < self.leaves.len() || leaves[..self.leaves.len()] != self.leaves[..] {
-            self.faults.push(format!(
-                "round {round}: what was on the record before is not there as it was"
-            ));
+        let mut whole = Seen::default();
+        if reads_all {
+            whole.read_on(engine, &mut self.faults)?;
         }
-        self.leaves = leaves;
+        if !self.seen.is_there(engine, &whole)? {
+            self.faults
+                .push(format!("round {round}: what was on the record is not there as it was"));
+        }
+        if reads_all {
+            self.seen = whole;
+        } else {
+            self.seen.read_on(engine, &mut self.faults)?;
+        }
         for (id, version) in &self.acknowledged {
-            match places.get(id) {
-                Some(place) if place.version == *version => {}
-                Some(place) => self
+            match self.seen.versions.get(id) {
+                Some(stands_at) if stands_at == version => {}
+                Some(stands_at) => self
                     .faults
-                    .push(format!("{id} answered version {version}, stands at {}", place.version)),
+                    .push(format!("{id} answered version {version}, stands at {stands_at}")),
                 None => {
                     self.lost.insert(id.clone());
                     self.faults.push(format!("{id} was acknowledged and is lost"));
@@ -487,56 +540,15 @@ impl Ledger {
             }
         }
         for id in &self.refused {
-            if places.contains_key(id) {
+            if self.seen.versions.contains_key(id) {
                 self.faults.push(format!("{id} was refused and is on the record"));
             }
         }
         for id in self.open.keys() {
             self.unanswered += 1;
-            self.unanswered_and_there += u64::from(places.contains_key(id));
+            self.unanswered_and_there += u64::from(self.seen.versions.contains_key(id));
         }
         Ok(())
-    }
-
-    /// The leaves of the log, and where each command stands; versions must be dense, each command there once.
-    fn read_log(
-        &mut self,
-        engine: &BlockingEngine,
-        round: u64,
-    ) -> Result<(Vec<[u8; 32]>, BTreeMap<String, Place>), EngineError> {
-        let mut leaves = Vec::new();
-        let mut places = BTreeMap::new();
-        let mut heads: BTreeMap<[u8; 16], u64> = BTreeMap::new();
-        loop {
-            let batch = engine.log_records(leaves.len() as u64, 1_000)?;
-            if batch.is_empty() {
-                return Ok((leaves, places));
-            }
-            for entry in batch {
-                leaves.push(entry.leaf);
-                let envelope = entry.record.envelope();
-                let head = heads.entry(envelope.stream).or_default();
-                *head += 1;
-                let is_empty = match &entry.record {
-                    AnyRecord::Module(record) => record.events.is_empty(),
-                    AnyRecord::Instance(record) => record.events.is_empty(),
-                };
-                if envelope.version != *head || entry.position != leaves.len() as u64 || is_empty {
-                    self.faults.push(format!(
-                        "round {round}: position {} is not dense or not whole",
-                        entry.position
-                    ));
-                }
-                let place = Place {
-                    stream: envelope.stream,
-                    version: envelope.version,
-                };
-                let id = envelope.command_id.to_string();
-                if places.insert(id.clone(), place).is_some() {
-                    self.faults.push(format!("round {round}: {id} is on the record twice"));
-                }
-            }
-        }
     }
 
     /// Whoever repeats a command gets the same answer, and nothing is added.
@@ -578,26 +590,21 @@ impl Ledger {
                 (first, second) => self.faults.push(format!("{id} answered {first:?}, then {second:?}")),
             }
         }
-        let (leaves, places) = self.read_log(engine, self.rounds)?;
-        self.leaves = leaves;
+        self.seen.read_on(engine, &mut self.faults)?;
+        let versions = &self.seen.versions;
         for (id, version) in done {
-            match places.get(&id) {
-                Some(place) if Some(place.version) == version => drop(self.acknowledged.insert(id, place.version)),
+            match versions.get(&id) {
+                Some(stands_at) if Some(*stands_at) == version => drop(self.acknowledged.insert(id, *stands_at)),
                 None if self.overtaken.contains(&id) => {}
-                place => self.faults.push(format!(
-                    "{id} was repeated and answered {version:?}, but stands at {place:?}"
+                stands_at => self.faults.push(format!(
+                    "{id} was repeated and answered {version:?}, but stands at {stands_at:?}"
                 )),
             }
         }
-        self.faults.extend(
-            undone
-                .iter()
-                .filter(|id| places.contains_key(*id))
-                .map(|id| format!("{id} was refused and is there")),
-        );
+        let there = undone.iter().filter(|id| versions.contains_key(*id));
+        self.faults
+            .extend(there.map(|id| format!("{id} was refused and is there")));
         self.refused.append(&mut undone);
-        let missing = self.acknowledged.keys().filter(|id| !places.contains_key(*id));
-        self.lost.extend(missing.cloned());
         Ok(())
     }
 }

@@ -3,7 +3,7 @@
 //! Parses and evaluates; knows nothing of flows. What it does not know it calls [`Fault::Unsupported`] instead of
 //! guessing.
 //!
-//! Source: turbo/semantics.md §3.4.
+//! Source: docs/condition-language.md.
 
 use std::cmp::Ordering;
 
