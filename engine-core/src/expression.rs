@@ -5,7 +5,7 @@
 //! exact decimals, Java's integers, Groovy's truth, equality and order. `docs/condition-language.md` is the reference
 //! for authors of models.
 //!
-//! Source: `turbo/semantics.md` §3.4.
+//! Source: docs/condition-language.md, checked against Groovy 2.4.
 //!
 //! ```
 //! use std::collections::BTreeMap;
@@ -45,7 +45,7 @@ pub const MAX_TEXT_BYTES: usize = 10_000;
 /// Deepest nesting of a condition.
 pub const MAX_NESTING: usize = 64;
 /// Most steps the evaluator takes for one evaluation.
-pub const MAX_OPERATIONS: u64 = 20_000;
+pub const MAX_OPERATIONS: u64 = 8_000;
 /// Most digits of a number while a condition computes, and the largest decimal exponent, up or down.
 pub const MAX_NUMBER_DIGITS: u64 = 5_000;
 /// Longest text that a condition makes, in bytes.

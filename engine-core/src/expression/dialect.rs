@@ -329,7 +329,7 @@ impl<'t> Parser<'t, '_> {
             if &**word == "return" {
                 self.at += 1;
                 if self.line_ended() || matches!(self.peek().kind, TokenKind::End) || self.symbol() == ";" {
-                    return self.node(Kind::Null, 0);
+                    return node(Kind::Null, 0);
                 }
                 return self.assignment();
             }
@@ -401,7 +401,7 @@ impl<'t> Parser<'t, '_> {
             let name = Arc::clone(word);
             self.at += 1;
             let depth = expr.depth;
-            expr = self.node(
+            expr = node(
                 Kind::Property {
                     of: Box::new(expr),
                     name,
@@ -418,7 +418,7 @@ impl<'t> Parser<'t, '_> {
     fn apply(&mut self, head: Expr, mut arguments: Vec<Expr>) -> Parse {
         let below = deepest(&arguments).max(head.depth);
         match head.kind {
-            Kind::Property { of, name, safe } => self.node(
+            Kind::Property { of, name, safe } => node(
                 Kind::Method {
                     of,
                     name,
@@ -429,7 +429,7 @@ impl<'t> Parser<'t, '_> {
             ),
             Kind::Variable(index) => {
                 let name = self.names.get(index).map_or_else(|| "it".into(), Arc::clone);
-                self.node(Kind::Uncallable { name, arguments }, below)
+                node(Kind::Uncallable { name, arguments }, below)
             }
             kind => {
                 arguments.insert(
@@ -439,7 +439,7 @@ impl<'t> Parser<'t, '_> {
                         depth: head.depth,
                     },
                 );
-                self.node(
+                node(
                     Kind::Uncallable {
                         name: "call".into(),
                         arguments,
@@ -483,14 +483,14 @@ impl<'t> Parser<'t, '_> {
             let otherwise = self.conditional()?;
             let below = condition.depth.max(otherwise.depth);
             let (condition, otherwise) = unified(condition, otherwise);
-            self.node(Kind::Elvis(Box::new(condition), Box::new(otherwise)), below)?
+            node(Kind::Elvis(Box::new(condition), Box::new(otherwise)), below)?
         } else if self.take("?") {
             let then = self.assignment()?;
             self.expect(":")?;
             let otherwise = self.conditional()?;
             let below = condition.depth.max(then.depth).max(otherwise.depth);
             let (then, otherwise) = unified(then, otherwise);
-            self.node(
+            node(
                 Kind::Conditional(Box::new(condition), Box::new(then), Box::new(otherwise)),
                 below,
             )?
@@ -550,7 +550,7 @@ impl<'t> Parser<'t, '_> {
                     _ if to.primitive => {
                         self.refuse("instanceof with a built-in type", "name the class, such as Integer")
                     }
-                    _ => self.node(Kind::InstanceOf(left, to.class), below),
+                    _ => node(Kind::InstanceOf(left, to.class), below),
                 }
             }
             Operator::Or | Operator::And => {
@@ -566,7 +566,7 @@ impl<'t> Parser<'t, '_> {
                 } else {
                     Kind::And(operands)
                 };
-                self.node(kind, below)
+                node(kind, below)
             }
             Operator::Plain(binary) => {
                 self.at += 1;
@@ -577,13 +577,13 @@ impl<'t> Parser<'t, '_> {
                     left
                 };
                 let below = left.depth.max(right.depth);
-                self.node(Kind::Binary(binary, Box::new(left), Box::new(right)), below)
+                node(Kind::Binary(binary, Box::new(left), Box::new(right)), below)
             }
             Operator::Range { inclusive } => {
                 self.at += 1;
                 let right = self.binary(level.above())?;
                 let below = left.depth.max(right.depth);
-                self.node(
+                node(
                     Kind::Range {
                         from: Box::new(left),
                         to: Box::new(right),
@@ -600,11 +600,11 @@ impl<'t> Parser<'t, '_> {
             && let Kind::Number(number) = &operand.kind
             && let Some(negative) = self.negative_literal(number)
         {
-            return self.node(Kind::Number(negative), 0);
+            return node(Kind::Number(negative), 0);
         }
         let below = operand.depth;
         let unary = if sign == "-" { Unary::Minus } else { Unary::Plus };
-        self.node(Kind::Unary(unary, Box::new(operand)), below)
+        node(Kind::Unary(unary, Box::new(operand)), below)
     }
 
     /// The smallest integers exist only with their sign; no literal is a negative zero.
@@ -639,7 +639,7 @@ impl<'t> Parser<'t, '_> {
                 } else {
                     Kind::Unary(Unary::Complement, operand)
                 };
-                self.node(kind, below)
+                node(kind, below)
             }
             "(" => match self.cast()? {
                 Some((to, length)) => {
@@ -722,7 +722,7 @@ impl<'t> Parser<'t, '_> {
         if matches!(to.class, Class::Byte | Class::Short) {
             return self.refuse("numbers of 8 and 16 bits", "convert to int");
         }
-        self.node(kind, below)
+        node(kind, below)
     }
 
     fn postfix(&mut self) -> Parse {
@@ -754,12 +754,12 @@ impl<'t> Parser<'t, '_> {
                         Some(one) if places.is_empty() => one,
                         Some(last) => {
                             places.push(last);
-                            self.node(Kind::List(places), below)?
+                            node(Kind::List(places), below)?
                         }
                         None => return self.refuse("an index without a value", "write `[0]`"),
                     };
                     let below = below.max(place.depth);
-                    expr = self.node(
+                    expr = node(
                         Kind::Index {
                             of: Box::new(expr),
                             at: Box::new(place),
@@ -788,7 +788,7 @@ impl<'t> Parser<'t, '_> {
                 if self.symbol() == "(" && !self.line_ended() {
                     let arguments = self.arguments("(", ")")?;
                     let below = below.max(deepest(&arguments));
-                    return self.node(
+                    return node(
                         Kind::Method {
                             of,
                             name,
@@ -798,13 +798,13 @@ impl<'t> Parser<'t, '_> {
                         below,
                     );
                 }
-                self.node(Kind::Property { of, name, safe }, below)
+                node(Kind::Property { of, name, safe }, below)
             }
             TokenKind::Template(parts) => {
                 let name = self.template(parts)?;
                 self.at += 1;
                 let below = below.max(name.depth);
-                self.node(
+                node(
                     Kind::Named {
                         of,
                         name: Box::new(name),
@@ -895,11 +895,11 @@ impl<'t> Parser<'t, '_> {
         match &token.kind {
             TokenKind::Number(number, _) => {
                 self.at += 1;
-                self.node(Kind::Number(number.clone()), 0)
+                node(Kind::Number(number.clone()), 0)
             }
             TokenKind::Text(text) => {
                 self.at += 1;
-                self.node(Kind::Text(Arc::clone(text)), 0)
+                node(Kind::Text(Arc::clone(text)), 0)
             }
             TokenKind::Template(parts) => {
                 let template = self.template(parts)?;
@@ -930,7 +930,7 @@ impl<'t> Parser<'t, '_> {
         };
         if let Some(kind) = literal {
             self.at += 1;
-            return self.node(kind, 0);
+            return node(kind, 0);
         }
         match &**word {
             "new" => {
@@ -961,7 +961,7 @@ impl<'t> Parser<'t, '_> {
         if self.symbol() == "(" && !self.line_ended() {
             let arguments = self.arguments("(", ")")?;
             let below = deepest(&arguments);
-            return self.node(
+            return node(
                 Kind::Uncallable {
                     name: Arc::clone(word),
                     arguments,
@@ -973,7 +973,7 @@ impl<'t> Parser<'t, '_> {
             let known = self.names.len();
             self.closure()?;
             self.names.truncate(known);
-            return self.node(
+            return node(
                 Kind::Uncallable {
                     name: Arc::clone(word),
                     arguments: Vec::new(),
@@ -982,7 +982,7 @@ impl<'t> Parser<'t, '_> {
             );
         }
         let index = self.variable(word)?;
-        self.node(Kind::Variable(index), 0)
+        node(Kind::Variable(index), 0)
     }
 
     /// Tokens of `java.lang.` and the like before a class we know.
@@ -1024,9 +1024,9 @@ impl<'t> Parser<'t, '_> {
         if self.symbol() == "(" && !self.line_ended() {
             let arguments = self.arguments("(", ")")?;
             let below = deepest(&arguments);
-            return self.node(Kind::Static { class, name, arguments }, below);
+            return node(Kind::Static { class, name, arguments }, below);
         }
-        self.node(Kind::Constant { class, name }, 0)
+        node(Kind::Constant { class, name }, 0)
     }
 
     fn variable(&mut self, name: &Arc<str>) -> Result<usize, ExpressionError> {
@@ -1053,7 +1053,7 @@ impl<'t> Parser<'t, '_> {
         self.brackets -= 1;
         self.expect("]")?;
         self.leave();
-        self.node(kind.0, kind.1)
+        node(kind.0, kind.1)
     }
 
     fn list_items(&mut self) -> Result<(Kind, usize), ExpressionError> {
@@ -1102,14 +1102,14 @@ impl<'t> Parser<'t, '_> {
             return Ok(None);
         };
         self.at += 1;
-        self.node(Kind::Text(Arc::clone(word)), 0).map(Some)
+        node(Kind::Text(Arc::clone(word)), 0).map(Some)
     }
 
     fn template(&mut self, parts: &'t [Part]) -> Parse {
         let mut pieces = Vec::new();
         for part in parts {
             let piece = match part {
-                Part::Text(text) => self.node(Kind::Text(Arc::clone(text)), 0)?,
+                Part::Text(text) => node(Kind::Text(Arc::clone(text)), 0)?,
                 Part::Path(path) => self.path_piece(path)?,
                 Part::Code(tokens) => {
                     if tokens.iter().any(|token| symbol_of(token) == "->") {
@@ -1136,7 +1136,7 @@ impl<'t> Parser<'t, '_> {
             pieces.push(piece);
         }
         let below = deepest(&pieces);
-        self.node(Kind::Template(pieces), below)
+        node(Kind::Template(pieces), below)
     }
 
     fn path_piece(&mut self, path: &[Arc<str>]) -> Parse {
@@ -1144,13 +1144,13 @@ impl<'t> Parser<'t, '_> {
         let mut expr = match names.next() {
             Some(first) => {
                 let index = self.variable(first)?;
-                self.node(Kind::Variable(index), 0)?
+                node(Kind::Variable(index), 0)?
             }
-            None => self.node(Kind::Null, 0)?,
+            None => node(Kind::Null, 0)?,
         };
         for name in names {
             let depth = expr.depth;
-            expr = self.node(
+            expr = node(
                 Kind::Property {
                     of: Box::new(expr),
                     name: Arc::clone(name),
@@ -1160,20 +1160,6 @@ impl<'t> Parser<'t, '_> {
             )?;
         }
         Ok(expr)
-    }
-
-    /// A node above nodes of depth `below`.
-    #[allow(
-        clippy::unused_self,
-        reason = "reads as the parser's own building block at every call"
-    )]
-    fn node(&self, kind: Kind, below: usize) -> Parse {
-        let depth = below + 1;
-        if depth > MAX_NESTING {
-            Err(too_deep())
-        } else {
-            Ok(Expr { kind, depth })
-        }
     }
 }
 
@@ -1194,6 +1180,16 @@ fn unified(mut then: Expr, mut otherwise: Expr) -> (Expr, Expr) {
         second.widen_literal(first);
     }
     (then, otherwise)
+}
+
+/// A node above nodes of depth `below`.
+fn node(kind: Kind, below: usize) -> Parse {
+    let depth = below + 1;
+    if depth > MAX_NESTING {
+        Err(too_deep())
+    } else {
+        Ok(Expr { kind, depth })
+    }
 }
 
 fn deepest(expressions: &[Expr]) -> usize {

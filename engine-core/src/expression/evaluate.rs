@@ -38,7 +38,10 @@ impl Program {
     pub(super) fn compile(rhai: &str, variables: Vec<String>) -> Result<Self, ExpressionError> {
         let engine = engine()?;
         let ast = engine.compile_expression(rhai).map_err(|error| {
-            debug_assert!(matches!(error.err_type(), ParseErrorType::ExprTooDeep), "{error}: {rhai}");
+            debug_assert!(
+                matches!(error.err_type(), ParseErrorType::ExprTooDeep),
+                "{error}: {rhai}"
+            );
             ExpressionError::limit("it nests too deep for the evaluator; split the condition")
         })?;
         Ok(Self { ast, variables })
@@ -135,12 +138,8 @@ fn probe(engine: &Engine) -> Result<(), ExpressionError> {
     Ok(())
 }
 
-fn fail(error: ExpressionError) -> Box<EvalAltResult> {
-    Box::new(EvalAltResult::ErrorRuntime(Dynamic::from(error), rhai::Position::NONE))
-}
-
 fn answer<T>(result: Result<T, ExpressionError>) -> Answer<T> {
-    result.map_err(fail)
+    result.map_err(|error| Box::new(EvalAltResult::ErrorRuntime(Dynamic::from(error), rhai::Position::NONE)))
 }
 
 /// The values of an array that the printer wrote.

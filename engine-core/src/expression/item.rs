@@ -383,8 +383,9 @@ impl Item {
                     })?
             }
             (Self::Huge(left), Self::Huge(right)) if left == right => true,
-            (Self::Huge(text), Self::Number(_)) | (Self::Number(_), Self::Huge(text)) => return Err(huge(text)),
-            (Self::Huge(text), Self::Huge(_)) => return Err(huge(text)),
+            (Self::Huge(text), Self::Number(_) | Self::Huge(_)) | (Self::Number(_), Self::Huge(text)) => {
+                return Err(huge(text));
+            }
             _ => false,
         })
     }
@@ -394,14 +395,15 @@ impl Item {
         steps.take(1)?;
         match (self, other) {
             (Self::Null, Self::Null) => Ok(true),
-            (Self::Null, _) | (_, Self::Null) => Ok(false),
             (Self::Huge(left), Self::Huge(right)) if left == right => Ok(true),
             (Self::Huge(text), Self::Number(_) | Self::Huge(_)) | (Self::Number(_), Self::Huge(text)) => {
                 Err(huge(text))
             }
             (Self::List(left), Self::List(right)) => equal_lists(left, right, steps),
             (Self::Map(left), Self::Map(right)) => equal_maps(left, right, steps),
-            (Self::List(_) | Self::Map(_), _) | (_, Self::List(_) | Self::Map(_)) => Ok(false),
+            (Self::Null | Self::List(_) | Self::Map(_), _) | (_, Self::Null | Self::List(_) | Self::Map(_)) => {
+                Ok(false)
+            }
             _ => Ok(self.ordering(other) == Some(Ordering::Equal)),
         }
     }
@@ -507,7 +509,7 @@ impl Item {
             Self::Bool(bool) => text.push_str(if *bool { "true" } else { "false" }),
             Self::Number(number) => text.push_str(&number.to_string()),
             Self::Char(unit) => {
-                text.extend(char::decode_utf16([*unit]).map(|c| c.unwrap_or(char::REPLACEMENT_CHARACTER)))
+                text.extend(char::decode_utf16([*unit]).map(|c| c.unwrap_or(char::REPLACEMENT_CHARACTER)));
             }
             Self::Text(part) | Self::Template(part) | Self::Huge(part) => text.push_str(part),
             Self::List(list) => {

@@ -69,7 +69,7 @@ impl Lexer<'_> {
         self.rest().chars().next()
     }
 
-    fn syntax<T>(&self, at: usize, detail: impl Into<String>) -> Result<T, ExpressionError> {
+    fn syntax<T>(at: usize, detail: impl Into<String>) -> Result<T, ExpressionError> {
         Err(ExpressionError::Syntax {
             at,
             detail: detail.into(),
@@ -85,7 +85,7 @@ impl Lexer<'_> {
             let at = self.at;
             let Some(next) = self.peek() else {
                 if embedded {
-                    return self.syntax(at, "`${` is not closed by `}`");
+                    return Self::syntax(at, "`${` is not closed by `}`");
                 }
                 tokens.push(Token {
                     kind: TokenKind::End,
@@ -139,7 +139,7 @@ impl Lexer<'_> {
                     .chain(&SYMBOLS)
                     .find(|symbol| self.rest().starts_with(**symbol));
                 let Some(symbol) = symbol else {
-                    return self.syntax(self.at, format!("unexpected character `{}`", next.escape_debug()));
+                    return Self::syntax(self.at, format!("unexpected character `{}`", next.escape_debug()));
                 };
                 self.at += symbol.len();
                 Ok(TokenKind::Symbol(symbol))
@@ -156,7 +156,7 @@ impl Lexer<'_> {
                 self.at += rest.find(['\n', '\r']).unwrap_or(rest.len());
             } else if rest.starts_with("/*") {
                 let Some(length) = rest.find("*/") else {
-                    return self.syntax(self.at, "the comment is not closed by `*/`");
+                    return Self::syntax(self.at, "the comment is not closed by `*/`");
                 };
                 newline |= rest.get(..length).is_some_and(|comment| comment.contains('\n'));
                 self.at += length + 2;
@@ -178,7 +178,7 @@ impl Lexer<'_> {
         let length = self.rest().find(|c| !is_name_part(c)).unwrap_or(self.rest().len());
         let word: Arc<str> = self.rest().get(..length).unwrap_or_default().into();
         if let Some(wrong) = word.chars().find(|&c| !is_valid_in_name(c)) {
-            return self.syntax(at, format!("`{}` may not stand in a name", wrong.escape_debug()));
+            return Self::syntax(at, format!("`{}` may not stand in a name", wrong.escape_debug()));
         }
         self.at += length;
         Ok(TokenKind::Word(word))
@@ -212,12 +212,12 @@ impl Lexer<'_> {
             }
             let at = self.at;
             let Some(next) = self.peek() else {
-                return self.syntax(start, format!("the text is not closed by `{close}`"));
+                return Self::syntax(start, format!("the text is not closed by `{close}`"));
             };
             self.at += next.len_utf8();
             match next {
                 '\n' | '\r' if close.len() == 1 => {
-                    return self.syntax(start, format!("the text is not closed by `{close}` on its line"));
+                    return Self::syntax(start, format!("the text is not closed by `{close}` on its line"));
                 }
                 '\\' => self.escape(at, &mut text)?,
                 '$' if quote == '"' => {
@@ -242,7 +242,7 @@ impl Lexer<'_> {
     /// What follows a backslash.
     fn escape(&mut self, at: usize, text: &mut String) -> Result<(), ExpressionError> {
         let Some(next) = self.peek() else {
-            return self.syntax(at, "nothing follows the backslash");
+            return Self::syntax(at, "nothing follows the backslash");
         };
         self.at += next.len_utf8();
         match next {
@@ -287,12 +287,12 @@ impl Lexer<'_> {
                 let units = [Some(first), second];
                 for unit in char::decode_utf16(units.into_iter().flatten()) {
                     let Ok(unit) = unit else {
-                        return self.syntax(at, "half of a surrogate pair cannot stand alone");
+                        return Self::syntax(at, "half of a surrogate pair cannot stand alone");
                     };
                     text.push(unit);
                 }
             }
-            other => return self.syntax(at, format!("`\\{}` is not an escape", other.escape_debug())),
+            other => return Self::syntax(at, format!("`\\{}` is not an escape", other.escape_debug())),
         }
         Ok(())
     }
@@ -303,7 +303,7 @@ impl Lexer<'_> {
             .get(..4)
             .filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()));
         let Some(unit) = digits.and_then(|digits| u16::from_str_radix(digits, 16).ok()) else {
-            return self.syntax(at, "`\\u` needs four hexadecimal digits");
+            return Self::syntax(at, "`\\u` needs four hexadecimal digits");
         };
         self.at += 4;
         Ok(unit)
@@ -327,7 +327,7 @@ impl Lexer<'_> {
                 .peek()
                 .is_some_and(|c| is_name_part(c) && c != '$' && !c.is_ascii_digit());
             if !starts {
-                return self.syntax(
+                return Self::syntax(
                     at,
                     "`$` in double quotes needs a name or `{`; write `\\$` for the character itself",
                 );
@@ -338,7 +338,7 @@ impl Lexer<'_> {
                 .unwrap_or(self.rest().len());
             let name: Arc<str> = self.rest().get(..length).unwrap_or_default().into();
             if let Some(wrong) = name.chars().find(|&c| !is_valid_in_name(c)) {
-                return self.syntax(at, format!("`{}` may not stand in a name", wrong.escape_debug()));
+                return Self::syntax(at, format!("`{}` may not stand in a name", wrong.escape_debug()));
             }
             self.at += length;
             names.push(name);

@@ -45,10 +45,9 @@ pub(super) fn no_method(of: &Item, name: &str, arguments: &[Item]) -> Expression
 
 fn null_method(name: &str, arguments: &[Item]) -> Answer {
     match (name, arguments) {
-        ("equals", [other]) => Ok(Item::Bool(matches!(other, Item::Null))),
+        ("equals" | "is", [other]) => Ok(Item::Bool(matches!(other, Item::Null))),
         ("toString", []) => Ok(Item::text("null")),
         ("asBoolean", []) => Ok(Item::Bool(false)),
-        ("is", [other]) => Ok(Item::Bool(matches!(other, Item::Null))),
         ("plus", [Item::Text(text)]) => Ok(Item::text(format!("null{text}"))),
         _ => Err(ExpressionError::evaluation(format!(
             "null has no method `{name}`; write `?.{name}(…)` or test for null first"
@@ -246,17 +245,17 @@ fn list_method(of: &Item, list: &List, name: &str, arguments: &[Item]) -> Answer
         ("getAt", [at]) => operator::index(of, at),
         ("first" | "head", []) => edge(list, list.get(0), name),
         ("last", []) => edge(list, list.len().checked_sub(1).and_then(|at| list.get(at)), name),
-        ("indexOf", [item]) if plain => position(list.position(item, steps)?),
+        ("indexOf", [item]) if plain => list.position(item, steps).map(position),
         ("lastIndexOf", [item]) if plain => {
-            let mut last = None;
+            let mut found = None;
             for (at, element) in list.iter().enumerate() {
                 if element.is_same(item, steps)? {
-                    last = Some(at);
+                    found = Some(at);
                 }
             }
-            position(last)
+            Ok(position(found))
         }
-        ("containsAll", [Item::List(others)]) => {
+        ("containsAll", [Item::List(others)]) if !array => {
             for other in others.iter() {
                 if !list.contains(&other, steps)? {
                     return Ok(Item::Bool(false));
@@ -335,8 +334,8 @@ fn edge(list: &List, item: Option<Item>, name: &str) -> Answer {
     })
 }
 
-fn position(at: Option<usize>) -> Answer {
-    Ok(at.map_or(Item::int(-1), Item::count))
+fn position(at: Option<usize>) -> Item {
+    at.map_or(Item::int(-1), Item::count)
 }
 
 fn extreme(list: &List, wanted: Ordering) -> Answer {

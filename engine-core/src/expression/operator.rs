@@ -52,9 +52,10 @@ pub(super) fn binary(operator: Binary, left: &Item, right: &Item) -> Answer {
         Binary::Multiply => multiply(left, right),
         Binary::Divide => arithmetic(Arithmetic::Divide, "/", left, right),
         Binary::Remainder => arithmetic(Arithmetic::Remainder, "%", left, right),
-        Binary::Power => match numbers("**", left, right)? {
-            (left, right) => left.power(&right).map(Item::Number),
-        },
+        Binary::Power => {
+            let (base, exponent) = numbers("**", left, right)?;
+            base.power(&exponent).map(Item::Number)
+        }
         Binary::ShiftLeft => shift(Shift::Left, "<<", left, right),
         Binary::ShiftRight => shift(Shift::Right, ">>", left, right),
         Binary::ShiftRightUnsigned => shift(Shift::RightUnsigned, ">>>", left, right),
@@ -138,7 +139,7 @@ fn add(left: &Item, right: &Item) -> Answer {
         | (Item::Number(_) | Item::Huge(_) | Item::Null, Item::Text(_) | Item::Template(_)) => {
             concatenate(left, right).map(Item::Text)
         }
-        (Item::List(first), Item::List(second)) => {
+        (Item::List(first), Item::List(second)) if second.kind != ListKind::Array || first.kind == ListKind::Array => {
             check_items(first.len().saturating_add(second.len()))?;
             let mut items = first.to_vec()?;
             let mut steps = Steps::new();
@@ -297,7 +298,6 @@ pub(super) fn index(of: &Item, at: &Item) -> Answer {
             let items: Result<Vec<Item>, _> = each_place(of, places)?.collect();
             items.map(|items| Item::List(List::of(items)))
         }
-        (Item::List(_), Item::Text(name) | Item::Template(name)) => property(of, name),
         (Item::Text(text) | Item::Template(text), Item::Number(number)) => unit_at(text, number),
         (Item::Text(text) | Item::Template(text), Item::List(places)) => {
             if let Some((start, end, reversed)) = bounds(places, super::text_method::length(text))? {

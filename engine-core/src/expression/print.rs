@@ -45,9 +45,9 @@ impl Printer<'_> {
     /// An expression whose result is a value or rhai's own boolean, whichever is nearer.
     fn any(&mut self, expr: &Expr) {
         if is_logical(&expr.kind) {
-            self.logical(&expr.kind)
+            self.logical(&expr.kind);
         } else {
-            self.value(expr)
+            self.value(expr);
         }
     }
 
@@ -72,7 +72,11 @@ impl Printer<'_> {
 
     /// Operands of one operator; long chains are grouped, since each operator of a chain counts as a level of rhai.
     fn chain(&mut self, operands: &[Expr], separator: &str) {
-        let size = if operands.len() <= CHAIN_GROUP { 1 } else { operands.len().div_ceil(CHAIN_GROUP) };
+        let size = if operands.len() <= CHAIN_GROUP {
+            1
+        } else {
+            operands.len().div_ceil(CHAIN_GROUP)
+        };
         for (at, group) in operands.chunks(size).enumerate() {
             if at > 0 {
                 self.out.push_str(separator);
@@ -98,7 +102,7 @@ impl Printer<'_> {
             }
             Kind::Null => self.out.push_str("nothing()"),
             Kind::Bool(bool) => self.call("bool", |printer| {
-                printer.out.push_str(if *bool { "true" } else { "false" })
+                printer.out.push_str(if *bool { "true" } else { "false" });
             }),
             Kind::Number(number) => self.number(number),
             Kind::Text(text) => self.call("text", |printer| printer.quote(text)),
@@ -110,12 +114,12 @@ impl Printer<'_> {
             Kind::List(items) => self.call("list", |printer| printer.array(items)),
             Kind::Map(entries) => {
                 self.call("map", |printer| {
-                    printer.array(entries.iter().flat_map(|(key, value)| [key, value]))
+                    printer.array(entries.iter().flat_map(|(key, value)| [key, value]));
                 });
             }
             Kind::Range { from, to, inclusive } => {
                 self.call(if *inclusive { "range" } else { "range_before" }, |printer| {
-                    printer.pair(from, to)
+                    printer.pair(from, to);
                 });
             }
             Kind::Unary(unary, operand) => self.call(unary_name(*unary), |printer| printer.value(operand)),
@@ -141,11 +145,11 @@ impl Printer<'_> {
                     printer.value(of);
                     printer.out.push_str(", ");
                     printer.quote(name);
-                })
+                });
             }
             Kind::Named { of, name, safe } => {
                 self.call(if *safe { "safe_named" } else { "named" }, |printer| {
-                    printer.pair(of, name)
+                    printer.pair(of, name);
                 });
             }
             Kind::Index { of, at } => self.call("index", |printer| printer.pair(of, at)),
@@ -263,7 +267,7 @@ impl Printer<'_> {
                 '"' => self.out.push_str("\\\""),
                 '\\' => self.out.push_str("\\\\"),
                 c if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') => {
-                    self.show(format_args!("\\U{:08x}", u32::from(c)))
+                    self.show(format_args!("\\U{:08x}", u32::from(c)));
                 }
                 c => self.out.push(c),
             }

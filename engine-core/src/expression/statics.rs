@@ -166,7 +166,7 @@ fn read(name: &str, text: &str, arguments: &[Item]) -> Answer {
 fn value_of(name: &str, number: &Number, arguments: &[Item]) -> Answer {
     Ok(match (name, number) {
         ("Integer.valueOf", Number::Int(_) | Number::Big(_)) => Item::int(number.to_i32()),
-        ("Long.valueOf", Number::Int(_) | Number::Long(_) | Number::Big(_)) => Number::Long(number.to_i64()).into(),
+        ("Long.valueOf", Number::Int(_) | Number::Long(_)) => Number::Long(number.to_i64()).into(),
         ("Double.valueOf", _) => double(number.to_double()),
         ("BigDecimal.valueOf", Number::Int(_) | Number::Long(_)) => Number::Decimal(Decimal {
             digits: BigInt::from(number.to_i64()),
@@ -220,6 +220,11 @@ pub(super) fn constant(name: &str) -> Answer {
 pub(super) fn convert(item: &Item, to: Type) -> Answer {
     let class = to.class;
     let Some(text) = item.as_text().map(|text| trim(text)) else {
+        if let (Item::List(list), Class::List | Class::ArrayList) = (item, class)
+            && list.kind != ListKind::List
+        {
+            return list.to_vec().map(|items| Item::List(List::of(items)));
+        }
         return if matches!((item, class), (Item::Map(_), Class::String)) {
             item.format().map(Item::Text)
         } else {
@@ -267,7 +272,7 @@ pub(super) fn cast(item: &Item, to: Type) -> Answer {
             | Class::Number
     );
     match (class, item) {
-        (Class::Boolean, _) => Ok(Item::Bool(item.is_true())),
+        (Class::Boolean, _) if to.primitive || !matches!(item, Item::Null) => Ok(Item::Bool(item.is_true())),
         (_, Item::Null) if to.primitive => Err(no_conversion(item, class)),
         (_, Item::Null) => Ok(Item::Null),
         (Class::Character, Item::Number(value)) => {
@@ -290,16 +295,22 @@ pub(super) fn cast(item: &Item, to: Type) -> Answer {
             }
             Ok(Item::List(List::with_kind(ListKind::Set, items)))
         }
-        (Class::String, Item::Map(_)) => Ok(Item::text(item.java_text()?)),
+        (
+            Class::String,
+            Item::Map(_)
+            | Item::List(List {
+                kind: ListKind::List, ..
+            }),
+        ) => Ok(Item::text(item.java_text()?)),
         (Class::String, Item::List(list)) if list.kind == ListKind::Array => Err(no_conversion(item, class)),
         (Class::String, _) => item.format().map(Item::Text),
         (_, Item::Number(value)) if numeric => number(value),
-        (_, Item::Char(unit)) if numeric => number(&unit_number(*unit)),
+        (_, Item::Char(unit)) if numeric && class != Class::Number => number(&unit_number(*unit)),
         (_, Item::Text(text)) if numeric && class != Class::Number => match single_unit(text) {
             Some(unit) => number(&unit_number(unit)),
             None => Err(no_conversion(item, class)),
         },
-        (Class::List | Class::ArrayList | Class::Collection, Item::List(list)) if list.kind != ListKind::List => {
+        (Class::Collection, Item::List(list)) if list.kind == ListKind::Array => {
             list.to_vec().map(|items| Item::List(List::of(items)))
         }
         _ if super::operator::is_instance(item, class) => Ok(item.clone()),
