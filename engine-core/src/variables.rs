@@ -64,14 +64,14 @@ impl Variables {
         if changes.is_empty() {
             return self.clone();
         }
-        let mut changed: Vec<&InstanceData> = changes.iter().collect();
-        changed.sort_by(|left, right| left.key.cmp(&right.key));
-        let mut merged = Vec::with_capacity(self.0.len() + changed.len());
+        let mut sorted: Vec<&InstanceData> = changes.iter().collect();
+        sorted.sort_by(|left, right| left.key.cmp(&right.key));
+        let mut merged = Vec::with_capacity(self.0.len() + sorted.len());
         let mut kept = self.0.iter().peekable();
-        let mut changed = changed.into_iter().peekable();
-        while let Some(change) = changed.next() {
+        let mut rest = sorted.into_iter().peekable();
+        while let Some(change) = rest.next() {
             // The sort is stable, so of equal keys the last is the one given last.
-            if changed.peek().is_some_and(|next| next.key == change.key) {
+            if rest.peek().is_some_and(|next| next.key == change.key) {
                 continue;
             }
             while let Some(known) = kept.next_if(|(key, _)| *key < change.key) {
