@@ -54,7 +54,7 @@ impl Housekeeping {
         for listener in listeners {
             let (executor, stopping) = (Arc::downgrade(executor), stopping.clone());
             threads.push(spawn("flowledger-listener", move || {
-                listen(&executor, &stopping, &*listener)
+                listen(&executor, &stopping, &*listener);
             })?);
         }
         Ok(Self {
