@@ -159,7 +159,7 @@ impl Streamed for FlowInstance {
     }
 
     fn last_recorded_at(&self) -> Timestamp {
-        self.modified_at
+        self.last_recorded_at
     }
 
     fn weight(&self) -> usize {
@@ -167,7 +167,7 @@ impl Streamed for FlowInstance {
     }
 
     fn deployment(&self) -> Option<(&FlowDeployId, &FlowModuleId)> {
-        self.flow_deploy_id.as_ref().zip(self.flow_module_id.as_ref())
+        self.root().map(|root| (&root.flow_deploy_id, &root.flow_module_id))
     }
 }
 

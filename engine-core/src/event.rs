@@ -244,10 +244,17 @@ pub struct Evaluated {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum InstanceEvent {
-    /// The instance exists and runs, with the command's variables.
+    /// A flow instance exists and runs: the root with the command's variables, a sub flow instance with the command's
+    /// variables overridden by what its call activity hands in (T-23).
     FlowStarted {
         /// Its id.
         flow_instance_id: FlowInstanceId,
+        /// The call activity's node instance; `None` for the root.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        parent: Option<NodeInstanceId>,
+        /// What the call activity hands in; `None` for the root.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        transfer: Option<Transfer>,
         /// The deployment it runs, for good.
         flow_deploy_id: FlowDeployId,
         /// The module of that deployment.
@@ -320,17 +327,85 @@ pub enum InstanceEvent {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         reached: Vec<NodeVisit>,
     },
-    /// The flow reached an end event.
+    /// The root flow reached an end event.
     FlowCompleted,
+    /// A sub flow instance reached an end event.
+    SubFlowEnded {
+        /// The sub flow instance.
+        flow_instance_id: FlowInstanceId,
+    },
+    /// The flow goes on behind a call activity whose sub flow instance has ended: its data is what it was entered with,
+    /// overridden by what the sub flow hands out (T-21).
+    CallReturned {
+        /// The call activity.
+        node: NodeInstanceId,
+        /// What the sub flow hands out.
+        transfer: Transfer,
+        /// The id of the snapshot it left with; `None` when nothing was handed out.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        data: Option<InstanceDataId>,
+    },
     /// The flow went back to an earlier task.
     TaskRolledBack {
         /// The node instances that no longer count, latest first.
         superseded: Vec<NodeInstanceId>,
-        /// The task that is open again, one of those superseded.
-        reopened: NodeInstanceId,
-        /// The node instance that stands for it now, entered with the data of the first time.
-        node: NodeInstanceId,
+        /// What is open again: the task first, then the call activities around it.
+        reopened: Vec<Reopened>,
+        /// Sub flow instances that had ended and run again.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        resumed: Vec<FlowInstanceId>,
+        /// Sub flow instances that the rollback went back over.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        terminated: Vec<FlowInstanceId>,
     },
-    /// The instance was ended for good; its tasks stay as they are.
-    FlowTerminated,
+    /// Flow instances were ended for good; their tasks stay as they are.
+    FlowTerminated {
+        /// The instances, the root first.
+        flow_instance_ids: Vec<FlowInstanceId>,
+    },
+}
+
+/// A node instance that is open again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Reopened {
+    /// The node instance that no longer counts.
+    pub of: NodeInstanceId,
+    /// The node instance that stands for it now, entered with the data of the first time.
+    pub node: NodeInstanceId,
+    /// Whether the rollback went on over it: a call activity whose sub flow had no task to stop at.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub superseded: bool,
+}
+
+/// What data crosses the border between a flow and the one it calls.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Transfer {
+    /// Nothing.
+    None,
+    /// Every variable.
+    Full,
+    /// What the rules name.
+    Part(Vec<TransferRule>),
+}
+
+/// One variable that crosses the border.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum TransferRule {
+    /// The value of a variable, null where there is none.
+    Context {
+        /// The variable here.
+        source_key: Arc<str>,
+        /// The variable there.
+        target_key: Arc<str>,
+    },
+    /// Text that the model gives.
+    Fixed {
+        /// The text.
+        source_value: Arc<str>,
+        /// The variable there.
+        target_key: Arc<str>,
+    },
 }

@@ -10,4 +10,4 @@ mod state;
 mod tests;
 
 pub use outcome::Outcome;
-pub use state::{FlowInstance, FlowStatus, NodeInstance, NodeStatus};
+pub use state::{Flow, FlowIndex, FlowInstance, FlowStatus, NodeInstance, NodeStatus};

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::event::{Transfer, TransferRule};
 use crate::id::InstanceDataId;
 use crate::value::Value;
 
@@ -135,6 +136,28 @@ pub struct Snapshot {
     pub id: Option<InstanceDataId>,
     /// The variables.
     pub variables: Variables,
+}
+
+impl Transfer {
+    /// The variables that cross the border.
+    pub fn of(&self, variables: &Variables) -> Vec<InstanceData> {
+        match self {
+            Self::None => Vec::new(),
+            Self::Full => variables.to_list(),
+            Self::Part(rules) => rules
+                .iter()
+                .map(|rule| match rule {
+                    TransferRule::Context { source_key, target_key } => {
+                        InstanceData::new(target_key, variables.value(source_key).cloned().unwrap_or_default())
+                    }
+                    TransferRule::Fixed {
+                        source_value,
+                        target_key,
+                    } => InstanceData::new(target_key, Value::Text(source_value.clone())),
+                })
+                .collect(),
+        }
+    }
 }
 
 impl Snapshot {

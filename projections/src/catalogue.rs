@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use flowledger_engine_core::codec::{self, CodecError};
 use flowledger_engine_core::event::{AnyRecord, InstanceRecord, ModuleRecord};
-use flowledger_engine_core::id::{FlowDeployId, FlowModuleId, Id};
+use flowledger_engine_core::id::{FlowDeployId, FlowInstanceId, FlowModuleId, Id};
 use flowledger_engine_core::time::Timestamp;
 use flowledger_event_store::{EventStore, IndexStore, Offset, Revision, StoreError, Stored};
 use serde::Serialize;
@@ -309,6 +309,17 @@ impl Catalogue {
         self.look_up(&key::module(id))
     }
 
+    /// The stream of the root of a sub flow instance.
+    ///
+    /// # Errors
+    /// An index that cannot be read.
+    pub fn root_of(&self, id: &FlowInstanceId) -> Result<Option<[u8; 16]>, CatalogueError> {
+        let mut state = self.lock();
+        self.settle(&mut state)?;
+        let stream = self.raw(&state, &key::sub_flow(&id.id().to_bytes()))?;
+        Ok(stream.and_then(|bytes| <[u8; 16]>::try_from(&*bytes).ok()))
+    }
+
     /// A page of modules, newest first, beginning before `before`.
     ///
     /// # Errors
@@ -480,6 +491,7 @@ impl Catalogue {
                 list(state, &key::by_status(entry.status()), ordinal);
                 put(state, key, &entry);
             }
+            Change::SubFlowStarted { id, stream } => put_raw(state, key::sub_flow(&id), stream.to_vec()),
             Change::InstanceStatus { first, interval } => {
                 let key = key::instance(first);
                 if let Some(mut entry) = self
@@ -500,14 +512,18 @@ impl Catalogue {
     }
 
     fn entry<T: DeserializeOwned>(&self, state: &State, key: &[u8]) -> Result<Option<T>, CatalogueError> {
+        let bytes = self.raw(state, key)?;
+        bytes
+            .map(|bytes| rmp_serde::from_slice(&bytes).map_err(CatalogueError::Entry))
+            .transpose()
+    }
+
+    fn raw(&self, state: &State, key: &[u8]) -> Result<Option<Arc<[u8]>>, CatalogueError> {
         let pending = state.delta.get(key).or_else(|| state.writing.get(key));
-        let bytes = match pending {
+        Ok(match pending {
             Some(value) => value.as_deref().map(Arc::from),
             None => self.index.get(key)?,
-        };
-        bytes
-            .map(|bytes: Arc<[u8]>| rmp_serde::from_slice(&bytes).map_err(CatalogueError::Entry))
-            .transpose()
+        })
     }
 
     /// The newest `max` entries of a span, newest first: the index, overlaid with what is not written yet.
@@ -582,6 +598,10 @@ mod key {
 
     pub(super) fn deployment(id: &FlowDeployId) -> Vec<u8> {
         joined(b'd', &id.id().to_bytes())
+    }
+
+    pub(super) fn sub_flow(id: &[u8; 16]) -> Vec<u8> {
+        joined(b'u', id)
     }
 
     /// The list of all instances; its entries stand in it themselves.

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use flowledger_engine_core::id::{InstanceDataId, NodeInstanceId};
-use flowledger_engine_core::instance::{self, FlowInstance, NodeStatus};
+use flowledger_engine_core::instance::{self, FlowIndex, FlowInstance, NodeStatus};
 use flowledger_engine_core::model::element::{Element, ElementType, Properties};
 use flowledger_engine_core::model::flow_model::FlowModel;
 use flowledger_engine_core::profile::Profile;
@@ -58,20 +58,24 @@ impl fmt::Display for UnknownSequenceFlow {
 
 impl std::error::Error for UnknownSequenceFlow {}
 
-/// All node instances in the order in which they came into being, each behind the sequence flow that led to it.
+/// All node instances of a flow in the order in which they came into being, each behind the sequence flow that led to it.
 ///
 /// # Errors
 /// [`UnknownSequenceFlow`] where the two ends of a sequence flow do not name it and, in the `turbo131` profile, where
 /// only one end does.
 pub fn elements(
     instance: &FlowInstance,
+    flow: FlowIndex,
     effective_for_sub_flow_instance: bool,
     view: View<'_>,
 ) -> Result<Vec<ElementInstance>, UnknownSequenceFlow> {
-    let model = &view.deployment.model;
-    let keys: BTreeMap<&NodeInstanceId, &Arc<str>> = instance.nodes().map(|node| (&node.id, &node.key)).collect();
-    let mut history = Vec::with_capacity(instance.nodes().len() * 2);
-    for node in instance.nodes() {
+    let Some(model) = view.model(instance, flow) else {
+        return Ok(Vec::new());
+    };
+    let keys: BTreeMap<&NodeInstanceId, &Arc<str>> =
+        instance.nodes_of(flow).map(|node| (&node.id, &node.key)).collect();
+    let mut history = Vec::with_capacity(keys.len() * 2);
+    for node in instance.nodes_of(flow) {
         let source = node.source.as_ref().and_then(|id| keys.get(id).copied());
         if let Some(source) = source {
             let flow = connection(model, source, &node.key, view.profile).ok_or_else(|| UnknownSequenceFlow {
@@ -85,7 +89,15 @@ pub fn elements(
             };
             history.push(element_instance(flow, status));
         }
-        history.push(node_element(node, model, effective_for_sub_flow_instance));
+        let mut element = node_element(node, model);
+        if effective_for_sub_flow_instance && node.element_type == ElementType::CallActivity {
+            let sub_history = node
+                .sub_flow
+                .map(|sub_flow| elements(instance, sub_flow, true, view))
+                .transpose()?;
+            element.sub_element_instance_list = Some(sub_history.unwrap_or_default());
+        }
+        history.push(element);
     }
     Ok(history)
 }
@@ -116,9 +128,8 @@ fn element_instance(element: &Element, status: NodeStatus) -> ElementInstance {
     }
 }
 
-fn node_element(node: &instance::NodeInstance, model: &FlowModel, with_sub_flows: bool) -> ElementInstance {
+fn node_element(node: &instance::NodeInstance, model: &FlowModel) -> ElementInstance {
     let element = model.element(&node.key);
-    let lists_sub_flows = with_sub_flows && node.element_type == ElementType::CallActivity;
     ElementInstance {
         model_key: node.key.clone(),
         model_name: element.map_or("", |element| element.name()).into(),
@@ -128,6 +139,6 @@ fn node_element(node: &instance::NodeInstance, model: &FlowModel, with_sub_flows
         status: node.status.number(),
         node_instance_id: Some(node.id.clone()),
         instance_data_id: node.entry.id.clone(),
-        sub_element_instance_list: lists_sub_flows.then(Vec::new),
+        sub_element_instance_list: None,
     }
 }

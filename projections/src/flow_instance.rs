@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use flowledger_engine_core::id::{FlowDeployId, FlowInstanceId, FlowModuleId};
-use flowledger_engine_core::instance::FlowInstance;
+use flowledger_engine_core::instance::{FlowIndex, FlowInstance};
 use flowledger_engine_core::profile::Profile;
 use serde::Serialize;
 
@@ -19,10 +19,10 @@ pub struct FlowInstanceBo {
     pub flow_deploy_id: FlowDeployId,
     /// The module of that deployment.
     pub flow_module_id: FlowModuleId,
-    /// 1 completed, 2 running, 3 terminated.
+    /// 1 completed, 2 running, 3 terminated, 4 a sub flow instance that has ended.
     pub status: i32,
     /// The instance that called this one; empty for a root.
-    pub parent_flow_instance_id: Arc<str>,
+    pub parent_flow_instance_id: FlowInstanceId,
     /// The tenant of the deployment.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tenant: Option<Arc<str>>,
@@ -36,18 +36,22 @@ pub struct FlowInstanceBo {
 }
 
 impl FlowInstanceBo {
-    /// The view of an instance; `None` as long as it does not exist.
-    pub fn of(instance: &FlowInstance, profile: Profile) -> Option<Self> {
+    /// The view of a flow of an instance; `None` where there is no such flow.
+    pub fn of(instance: &FlowInstance, flow: FlowIndex, profile: Profile) -> Option<Self> {
+        let parent = instance.calling_node(flow).and_then(|call| instance.flow(call.flow));
+        let flow = instance.flow(flow)?;
         Some(Self {
-            flow_instance_id: instance.flow_instance_id.clone()?,
-            flow_deploy_id: instance.flow_deploy_id.clone()?,
-            flow_module_id: instance.flow_module_id.clone()?,
-            status: instance.status.number(),
-            parent_flow_instance_id: "".into(),
-            tenant: instance.tenant.clone(),
-            caller: instance.caller.clone(),
-            create_time: Date::new(instance.created_at, profile),
-            modify_time: Date::new(instance.modified_at, profile),
+            flow_instance_id: flow.flow_instance_id.clone(),
+            flow_deploy_id: flow.flow_deploy_id.clone(),
+            flow_module_id: flow.flow_module_id.clone(),
+            status: flow.status.number(),
+            parent_flow_instance_id: parent
+                .map(|parent| parent.flow_instance_id.clone())
+                .unwrap_or_else(|| "".into()),
+            tenant: flow.tenant.clone(),
+            caller: flow.caller.clone(),
+            create_time: Date::new(flow.created_at, profile),
+            modify_time: Date::new(flow.modified_at, profile),
         })
     }
 }

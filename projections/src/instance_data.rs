@@ -1,10 +1,25 @@
-//! The data of an instance at its present position.
+//! The data of a flow at its present position.
 
-use flowledger_engine_core::instance::FlowInstance;
+use flowledger_engine_core::instance::{FlowIndex, FlowInstance, NodeStatus};
 use flowledger_engine_core::variables::InstanceData;
 
 /// The variables of the present position: those the active task was entered with, else those the flow ended with
-/// (T-16, T-18). Ordered by key.
-pub fn instance_data(instance: &FlowInstance) -> Vec<InstanceData> {
-    instance.current_data().variables.to_list()
+/// (T-16, T-18). Where sub flow instances count and a call activity waits for one, those of that one. Ordered by key.
+pub fn instance_data(
+    instance: &FlowInstance,
+    flow: FlowIndex,
+    effective_for_sub_flow_instance: bool,
+) -> Vec<InstanceData> {
+    let mut flow = flow;
+    while effective_for_sub_flow_instance {
+        let waiting = instance
+            .nodes_of(flow)
+            .rev()
+            .find(|node| node.status == NodeStatus::Active);
+        match waiting.and_then(|node| node.sub_flow) {
+            Some(sub_flow) => flow = sub_flow,
+            None => break,
+        }
+    }
+    instance.current_data(flow).variables.to_list()
 }

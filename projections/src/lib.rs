@@ -9,6 +9,7 @@ pub mod elements;
 pub mod flow_instance;
 pub mod instance_data;
 pub mod node_instance;
+pub mod runtime;
 pub mod user_tasks;
 
 pub use catalogue::{
@@ -18,15 +19,33 @@ pub use date::Date;
 pub use elements::{ElementInstance, UnknownSequenceFlow};
 pub use flow_instance::FlowInstanceBo;
 pub use node_instance::NodeInstance;
+pub use runtime::{NodeExecuteResult, RuntimeResult};
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use flowledger_engine_core::deployment::Deployment;
+use flowledger_engine_core::id::FlowDeployId;
+use flowledger_engine_core::instance::{FlowIndex, FlowInstance};
+use flowledger_engine_core::model::flow_model::FlowModel;
 use flowledger_engine_core::profile::Profile;
+
+/// The deployments that the flows of an instance run, by id.
+pub type Deployments = BTreeMap<FlowDeployId, Arc<Deployment>>;
 
 /// What a view needs besides the folded instance.
 #[derive(Clone, Copy)]
 pub struct View<'a> {
-    /// Names and properties come from the model that the instance runs.
-    pub deployment: &'a Deployment,
+    /// Names and properties come from the models that the flows run.
+    pub deployments: &'a Deployments,
     /// How dates are written.
     pub profile: Profile,
+}
+
+impl<'a> View<'a> {
+    /// The model that a flow runs.
+    pub fn model(&self, instance: &FlowInstance, flow: FlowIndex) -> Option<&'a FlowModel> {
+        let id = &instance.flow(flow)?.flow_deploy_id;
+        self.deployments.get(id).map(|deployment| &deployment.model)
+    }
 }

@@ -60,7 +60,12 @@ fn engine_answers_recorded_serial_flows() {
 
 #[test]
 fn engine_answers_the_reference_models_under_both_profiles() {
-    assert_passes(&EngineBench, "canon", &["canon-call"], 32);
+    assert_passes(&EngineBench, "canon", &[], 40);
+}
+
+#[test]
+fn engine_answers_recorded_call_activities() {
+    assert_passes(&EngineBench, "call", &[], 160);
 }
 
 #[test]

@@ -226,15 +226,16 @@ fn with_sub(main: &str) -> [Flow; 2] {
     [flow("main", main), flow("sub", SUB)]
 }
 
-fn check_naive_call(main: &str, commands: &str, expected: &str) {
+fn check_call(main: &str, commands: &str, expected: &str) {
     for profile in Profile::ALL {
         check_in(&NaiveBench, profile, &with_sub(main), commands, expected);
+        check_in(&EngineBench, profile, &with_sub(main), commands, expected);
     }
 }
 
 #[test]
 fn called_flow_comes_from_the_commit_or_the_property_or_not_at_all() {
-    check_naive_call(
+    check_call(
         "start -> call -> end",
         "start {a: 1}; commit call {}; commit call {x: 6} sub; commit call {} sub; commit inner {}",
         "1002 call {a: 1}
@@ -243,7 +244,7 @@ fn called_flow_comes_from_the_commit_or_the_property_or_not_at_all() {
          1002 call(1002 inner {a: 1, x: 6})
          1000 end {a: 1, x: 6}",
     );
-    check_naive_call(
+    check_call(
         "start -> call[callActivityFlowModuleId=$module:sub] -> end",
         "start {a: 1}; commit call {a: 2}",
         "1002 call {a: 1}
@@ -253,7 +254,7 @@ fn called_flow_comes_from_the_commit_or_the_property_or_not_at_all() {
 
 #[test]
 fn parent_keeps_its_data_when_nothing_is_handed_over() {
-    check_naive_call(
+    check_call(
         "start -> call[callActivityInParamType=none, callActivityOutParamType=none] -> next -> end",
         "start {a: 1}; commit call {b: 2} sub; commit inner {x: 9}",
         "1002 call {a: 1}
@@ -264,7 +265,7 @@ fn parent_keeps_its_data_when_nothing_is_handed_over() {
 
 #[test]
 fn rollback_of_an_unstarted_call_goes_on_to_the_task_before() {
-    check_naive_call(
+    check_call(
         "start -> ask -> call -> end",
         "start {a: 1}; commit ask {b: 2}; rollback call; elements",
         "1002 ask {a: 1}
@@ -276,7 +277,7 @@ fn rollback_of_an_unstarted_call_goes_on_to_the_task_before() {
 
 #[test]
 fn rollback_of_a_running_call_is_one_of_its_active_task() {
-    check_naive_call(
+    check_call(
         "start -> ask -> call -> end",
         "start {a: 1}; commit ask {}; commit call {x: 1} sub; commit inner {}; rollback call; rollback call",
         "1002 ask {a: 1}
@@ -295,15 +296,12 @@ fn failed_start_of_a_called_flow_leaves_nothing_and_can_be_tried_again() {
         flow("sub", "start -> gate; gate -(x > 5)-> inner -> end"),
     ];
     for profile in Profile::ALL {
-        check_in(
-            &NaiveBench,
-            profile,
-            &flows,
-            "start {a: 1}; commit call {x: 1} sub; elements; commit call {x: 6} sub",
-            "1002 call {a: 1}
+        let commands = "start {a: 1}; commit call {x: 1} sub; elements; commit call {x: 6} sub";
+        let expected = "1002 call {a: 1}
              4013
              1000 start=1 call=2
-             1002 call(1002 inner {a: 1, x: 6})",
-        );
+             1002 call(1002 inner {a: 1, x: 6})";
+        check_in(&NaiveBench, profile, &flows, commands, expected);
+        check_in(&EngineBench, profile, &flows, commands, expected);
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use flowledger_tests::differential::{Follower, SameAnswers, drive};
 use flowledger_tests::engine_subject::EngineSubject;
-use flowledger_tests::generate::{Case, cases, seeded, serial_case};
+use flowledger_tests::generate::{Case, calling_case, cases, seeded, serial_case};
 use flowledger_tests::scenario::{Body, Operation, Outcome, Profile, Session, Step, Subject as _};
 use proptest::prelude::*;
 use serde_json::Value;
@@ -19,12 +19,14 @@ fn engine(case: &Case, profile: Profile) -> Session<EngineSubject> {
 /// Runs a property on the fixed seeds and on random cases, under both profiles.
 fn check(modest: u32, property: impl Fn(&Case, Profile) -> Result<(), String>) {
     for seed in 0..FIXED {
-        let case = seeded(&serial_case(), seed);
-        for profile in Profile::ALL {
-            property(&case, profile).unwrap_or_else(|problem| panic!("seed {seed} {problem}"));
+        for case in [seeded(&serial_case(), seed), seeded(&calling_case(), seed)] {
+            for profile in Profile::ALL {
+                property(&case, profile).unwrap_or_else(|problem| panic!("seed {seed} {problem}"));
+            }
         }
     }
-    proptest!(ProptestConfig::with_cases(cases(modest)), |(case in serial_case())| {
+    let case = prop_oneof![serial_case(), calling_case()];
+    proptest!(ProptestConfig::with_cases(cases(modest)), |(case in case)| {
         for profile in Profile::ALL {
             property(&case, profile).map_err(TestCaseError::fail)?;
         }

@@ -66,12 +66,17 @@ impl Teller {
             InstanceEvent::FlowStarted {
                 flow_instance_id,
                 flow_deploy_id,
+                parent,
                 ..
             } => {
-                format!(
-                    "instance {flow_instance_id} started on deployment {}",
-                    short(&flow_deploy_id.to_string())
-                )
+                let deployment = short(&flow_deploy_id.to_string());
+                match parent {
+                    None => format!("instance {flow_instance_id} started on deployment {deployment}"),
+                    Some(call) => format!(
+                        "{} runs sub flow instance {flow_instance_id} on deployment {deployment}",
+                        self.key(call)
+                    ),
+                }
             }
             InstanceEvent::EventPassed(visit) if visit.element_type == START_EVENT => {
                 format!("left the start event {}", self.meet(visit))
@@ -109,17 +114,34 @@ impl Teller {
                 fact
             }
             InstanceEvent::FlowCompleted => "the flow is completed".to_owned(),
+            InstanceEvent::SubFlowEnded { flow_instance_id } => {
+                format!("sub flow instance {flow_instance_id} has ended")
+            }
+            InstanceEvent::CallReturned { node, .. } => format!("{} is done", self.key(node)),
             InstanceEvent::TaskRolledBack {
                 superseded,
                 reopened,
-                node,
+                terminated,
+                ..
             } => {
                 let names: Vec<String> = superseded.iter().map(|node| self.key(node)).collect();
-                let key = self.key(reopened);
-                self.keys.insert(node.clone(), key.as_str().into());
-                format!("no longer counts: {}; waits at {key} again", names.join(", "))
+                let mut fact = format!("no longer counts: {}", names.join(", "));
+                for id in terminated {
+                    fact = format!("{fact}; sub flow instance {id} is over");
+                }
+                for again in reopened.iter().rev() {
+                    let key = self.key(&again.of);
+                    self.keys.insert(again.node.clone(), key.as_str().into());
+                    if !again.superseded {
+                        fact = format!("{fact}; waits at {key} again");
+                    }
+                }
+                fact
             }
-            InstanceEvent::FlowTerminated => "the instance is terminated".to_owned(),
+            InstanceEvent::FlowTerminated { flow_instance_ids } => match flow_instance_ids.len() {
+                0 | 1 => "the instance is terminated".to_owned(),
+                several => format!("the instance is terminated, with {} sub flow instances", several - 1),
+            },
         }
     }
 

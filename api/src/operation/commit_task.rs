@@ -67,7 +67,7 @@ impl Engine {
         let (id, command, meta) = self
             .commit_command(param)
             .map_err(|error| error.answered_as(self.profile(), CodeContext::Commit))?;
-        let done = self.run(id.id().to_bytes(), command.clone(), meta).await?;
+        let done = self.run(&id, command.clone(), meta).await?;
         self.runtime_result(&done, Some(&command)).await
     }
 

@@ -34,7 +34,7 @@ impl Engine {
     ) -> Result<FlowInstanceResult, EngineError> {
         let id = flow_instance_id.into();
         let found = self.find(&id).await?;
-        let flow_instance_bo = FlowInstanceBo::of(&found.state, self.profile()).ok_or_else(|| {
+        let flow_instance_bo = FlowInstanceBo::of(&found.state, found.flow, self.profile()).ok_or_else(|| {
             EngineError::new(
                 ResultCode::InstanceNotFound,
                 format!("no flow instance has the id {id}"),

@@ -2,8 +2,8 @@
 
 use flowledger_engine_core::profile::Profile;
 use flowledger_engine_core::result_code::{CodeContext, ResultCode};
+use flowledger_projections::ElementInstance;
 use flowledger_projections::elements::elements;
-use flowledger_projections::{ElementInstance, View};
 use serde::Serialize;
 
 use crate::engine::Engine;
@@ -43,15 +43,14 @@ impl Engine {
         };
         match self.find(&query.flow_instance_id).await {
             Ok(found) => {
-                let view = View {
-                    deployment: &found.deployment,
-                    profile: self.profile(),
-                };
-                result.element_instance_list = elements(&found.state, query.effective_for_sub_flow_instance, view)
-                    .map_err(|unknown| {
-                        EngineError::new(ResultCode::ModelUnknownElement, unknown.to_string())
-                            .answered_as(self.profile(), CodeContext::Other)
-                    })?;
+                let view = found.view(self.profile());
+                result.element_instance_list =
+                    elements(&found.state, found.flow, query.effective_for_sub_flow_instance, view).map_err(
+                        |unknown| {
+                            EngineError::new(ResultCode::ModelUnknownElement, unknown.to_string())
+                                .answered_as(self.profile(), CodeContext::Other)
+                        },
+                    )?;
                 result.version = found.version();
                 Ok(result)
             }

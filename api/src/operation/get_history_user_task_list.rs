@@ -2,8 +2,8 @@
 
 use flowledger_engine_core::profile::Profile;
 use flowledger_engine_core::result_code::ResultCode;
+use flowledger_projections::NodeInstance;
 use flowledger_projections::user_tasks::user_tasks;
-use flowledger_projections::{NodeInstance, View};
 use serde::Serialize;
 
 use crate::engine::Engine;
@@ -33,19 +33,18 @@ impl Engine {
         &self,
         query: impl Into<InstanceQuery>,
     ) -> Result<NodeInstanceListResult, EngineError> {
+        let query = query.into();
         let mut result = NodeInstanceListResult {
             err_code: ResultCode::Success.number(),
             err_msg: ResultCode::Success.entry().text.to_owned(),
             node_instance_list: Vec::new(),
             version: 0,
         };
-        match self.find(&query.into().flow_instance_id).await {
+        match self.find(&query.flow_instance_id).await {
             Ok(found) => {
-                let view = View {
-                    deployment: &found.deployment,
-                    profile: self.profile(),
-                };
-                result.node_instance_list = user_tasks(&found.state, view);
+                let effective = query.effective_for_sub_flow_instance;
+                let view = found.view(self.profile());
+                result.node_instance_list = user_tasks(&found.state, found.flow, effective, view);
                 result.version = found.version();
                 Ok(result)
             }

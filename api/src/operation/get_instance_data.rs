@@ -32,11 +32,12 @@ impl Engine {
         &self,
         query: impl Into<InstanceQuery>,
     ) -> Result<InstanceDataListResult, EngineError> {
-        let found = self.find(&query.into().flow_instance_id).await?;
+        let query = query.into();
+        let found = self.find(&query.flow_instance_id).await?;
         Ok(InstanceDataListResult {
             err_code: ResultCode::Success.number(),
             err_msg: ResultCode::Success.entry().text.to_owned(),
-            variables: instance_data(&found.state),
+            variables: instance_data(&found.state, found.flow, query.effective_for_sub_flow_instance),
             version: found.version(),
         })
     }

@@ -1,8 +1,9 @@
 //! getNodeInstance: one visit of a node.
 
 use flowledger_engine_core::id::NodeInstanceId;
+use flowledger_engine_core::model::element::ElementType;
 use flowledger_engine_core::result_code::{CodeContext, ResultCode};
-use flowledger_projections::{NodeInstance, View};
+use flowledger_projections::NodeInstance;
 use serde::Serialize;
 
 use crate::engine::Engine;
@@ -40,20 +41,22 @@ impl Engine {
             .required("nodeInstanceId", &id.to_string(), Most::Id)
             .map_err(answered)?;
         let found = self.find(&query.into().flow_instance_id).await?;
-        let node = found.state.node(&id).ok_or_else(|| {
+        let node = found.node(&id).ok_or_else(|| {
             answered(EngineError::new(
                 ResultCode::NodeInstanceNotFound,
                 format!("the flow instance has no node instance {id}"),
             ))
         })?;
-        let view = View {
-            deployment: &found.deployment,
-            profile: self.profile(),
-        };
+        let mut node_instance = NodeInstance::of(node, &found.state, found.view(self.profile()));
+        if node.element_type == ElementType::CallActivity {
+            let sub_flow = node.sub_flow.and_then(|flow| found.state.flow(flow));
+            let ids = sub_flow.map(|flow| flow.flow_instance_id.clone()).into_iter().collect();
+            node_instance.sub_flow_instance_id_list = Some(ids);
+        }
         Ok(NodeInstanceResult {
             err_code: ResultCode::Success.number(),
             err_msg: ResultCode::Success.entry().text.to_owned(),
-            node_instance: NodeInstance::of(node, view),
+            node_instance,
             version: found.version(),
         })
     }

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use flowledger_engine_core::deployment::Deployment;
-use flowledger_engine_core::id::FlowInstanceId;
-use flowledger_engine_core::instance::FlowInstance;
+use flowledger_engine_core::id::{FlowInstanceId, NodeInstanceId};
+use flowledger_engine_core::instance::{FlowIndex, FlowInstance, NodeInstance};
+use flowledger_engine_core::profile::Profile;
 use flowledger_engine_core::result_code::{CodeContext, ResultCode};
+use flowledger_projections::{Deployments, View};
 use serde::{Deserialize, Serialize};
 
 use crate::engine::Engine;
@@ -61,10 +62,12 @@ impl From<FlowInstanceId> for InstanceQuery {
     }
 }
 
-/// An instance with the deployment it runs.
+/// A flow of an instance, with the deployments that the instance runs.
 pub(super) struct Found {
     pub(super) state: Arc<FlowInstance>,
-    pub(super) deployment: Arc<Deployment>,
+    /// The flow asked for: the root, or a sub flow.
+    pub(super) flow: FlowIndex,
+    pub(super) deployments: Deployments,
 }
 
 impl Found {
@@ -72,10 +75,28 @@ impl Found {
     pub(super) fn version(&self) -> u64 {
         self.state.commands.len() as u64
     }
+
+    /// A node instance of the flow or of one below it (T-05).
+    pub(super) fn node(&self, id: &NodeInstanceId) -> Option<&NodeInstance> {
+        let node = self.state.node(id)?;
+        let mut flow = node.flow;
+        while flow != self.flow {
+            flow = self.state.calling_node(flow)?.flow;
+        }
+        Some(node)
+    }
+
+    /// What views need.
+    pub(super) fn view(&self, profile: Profile) -> View<'_> {
+        View {
+            deployments: &self.deployments,
+            profile,
+        }
+    }
 }
 
 impl Engine {
-    /// The instance of a query: 2001 when the id is blank, 4008 when there is none.
+    /// The flow of a query: 2001 when the id is blank, 4008 when there is none.
     pub(super) async fn find(&self, id: &FlowInstanceId) -> Result<Found, EngineError> {
         self.look_up(id)
             .await
@@ -84,14 +105,23 @@ impl Engine {
 
     async fn look_up(&self, id: &FlowInstanceId) -> Result<Found, EngineError> {
         Check::new(&self.executor().limits).required("flowInstanceId", &id.to_string(), Most::Id)?;
-        let state = self.executor().load::<FlowInstance>(id.id().to_bytes()).await?;
-        if state.flow_instance_id.is_none() {
+        let mut state = self.executor().load::<FlowInstance>(id.id().to_bytes()).await?;
+        if state.root().is_none()
+            && let Some(stream) = self.root_of(id).await?
+        {
+            state = self.executor().load::<FlowInstance>(stream).await?;
+        }
+        let Some(flow) = state.find_flow(id) else {
             return Err(EngineError::new(
                 ResultCode::InstanceNotFound,
                 format!("no flow instance has the id {id}"),
             ));
-        }
-        let deployment = self.deployment_of(&state).await?;
-        Ok(Found { state, deployment })
+        };
+        let deployments = self.deployments_of(&state).await?;
+        Ok(Found {
+            state,
+            flow,
+            deployments,
+        })
     }
 }

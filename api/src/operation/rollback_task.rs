@@ -53,7 +53,7 @@ impl Engine {
         let (id, command, meta) = self
             .rollback_command(param)
             .map_err(|error| error.answered_as(self.profile(), CodeContext::Rollback))?;
-        let done = self.run(id.id().to_bytes(), command, meta).await?;
+        let done = self.run(&id, command, meta).await?;
         self.runtime_result(&done, None).await
     }
 

@@ -80,16 +80,15 @@ impl Engine {
                 0,
             )
             .into();
-        let done = self
-            .run(id.id().to_bytes(), command, meta)
-            .await
-            .map_err(|error| match error.code() {
-                ResultCode::StoreUnavailable => error.under(ResultCode::SaveInstanceFailed),
-                _ => error,
-            })?;
+        let done = self.run(&id, command, meta).await.map_err(|error| match error.code() {
+            ResultCode::StoreUnavailable => error.under(ResultCode::SaveInstanceFailed),
+            _ => error,
+        })?;
         let mut result = self.runtime_result(&done, None).await?;
-        result.flow_deploy_id.clone_from(&done.state.flow_deploy_id);
-        result.flow_module_id.clone_from(&done.state.flow_module_id);
+        if let Some(root) = done.state.root() {
+            result.flow_deploy_id = Some(root.flow_deploy_id.clone());
+            result.flow_module_id = Some(root.flow_module_id.clone());
+        }
         Ok(result)
     }
 

@@ -93,12 +93,12 @@ impl Engine {
         let command = InstanceCommand::TerminateProcess {
             effective_for_sub_flow_instance,
         };
-        let done = self.run(id.id().to_bytes(), command, meta).await?;
+        let done = self.run(&id, command, meta).await?;
         Ok(TerminateResult {
             err_code: ResultCode::Success.number(),
             err_msg: ResultCode::Success.entry().text.to_owned(),
             flow_instance_id: id,
-            status: done.state.status.number(),
+            status: done.state.status().number(),
             version: done.state.commands.len() as u64,
         })
     }

@@ -62,7 +62,10 @@ fn fold(stream: &[std::sync::Arc<[u8]>]) -> FlowInstance {
 
 fn stream_of(records: usize) -> Vec<std::sync::Arc<[u8]>> {
     let engine = Engine::builder().open().expect("an engine").blocking();
-    let module = engine.deploy_model(DeployModel::new("fold", MODEL)).expect("a good model").flow_module_id;
+    let module = engine
+        .deploy_model(DeployModel::new("fold", MODEL))
+        .expect("a good model")
+        .flow_module_id;
     let start = StartProcessParam::of_module(module)
         .variable("applicant", "Lin")
         .variable("days", 3)
@@ -79,7 +82,16 @@ fn stream_of(records: usize) -> Vec<std::sync::Arc<[u8]>> {
             let round = i64::try_from(number).expect("a small number");
             engine.commit_task(CommitTaskParam::new(&instance, &task).variable("round", round))
         };
-        task = answer.expect("an answer").active_task_instance.expect("a task").node_instance_id;
+        task = answer
+            .expect("an answer")
+            .active_task_instance
+            .expect("a task")
+            .node_instance_id;
     }
-    engine.instance_records(instance).expect("records").into_iter().map(|record| record.bytes).collect()
+    engine
+        .instance_records(instance)
+        .expect("records")
+        .into_iter()
+        .map(|record| record.bytes)
+        .collect()
 }

@@ -1,15 +1,16 @@
-//! The step loop: carries a flow from one node to the next until it waits or ends. Knows no element type.
+//! The step loop: carries a flow from one node to the next, into sub flows and out of them, until it waits or ends.
+//! Knows no element type.
 
 use std::sync::Arc;
 
-use crate::context::{Context, HookCall, Question};
+use crate::context::{Context, HookCall, ModuleStanding, Question};
 use crate::decider::Recorder;
 use crate::deployment::Deployment;
 use crate::event::{Evaluated, InstanceEvent, NodeVisit};
 use crate::expression::ExpressionError;
-use crate::id::{IdKind, NodeInstanceId};
+use crate::id::{FlowInstanceId, IdKind, NodeInstanceId};
 use crate::instance::element;
-use crate::instance::state::{FlowInstance, NodeInstance};
+use crate::instance::state::{FlowIndex, FlowInstance, NodeInstance};
 use crate::model::element::Element;
 use crate::profile::Profile;
 use crate::result_code::ResultCode;
@@ -18,7 +19,11 @@ use crate::result_code::ResultCode;
 pub(super) enum Next {
     /// On, by this sequence flow.
     Along(Arc<str>),
-    /// Nowhere: the flow waits here, or has ended.
+    /// To the start event of the flow that was just started.
+    Begin,
+    /// To the call activity that runs this flow, which has ended; from the root, nowhere.
+    End,
+    /// Nowhere: the flow waits here.
     Rest,
 }
 
@@ -55,6 +60,24 @@ impl From<Failure> for Halt {
     }
 }
 
+/// The deployment that a flow runs, or the question that leads to it.
+pub(super) fn deployment_of<'a>(
+    state: &FlowInstance,
+    flow: FlowIndex,
+    context: &'a Context<'a>,
+) -> Result<&'a Deployment, Halt> {
+    let not_found = || {
+        let detail = "the deployment of the flow instance is not in the store".to_owned();
+        Halt::Refuse(ResultCode::DeploymentNotFound, detail)
+    };
+    let id = &state.flow(flow).ok_or_else(not_found)?.flow_deploy_id;
+    match context.answers.deployments.get(id) {
+        None => Err(Halt::Ask(Question::Deployment(id.clone()))),
+        Some(ModuleStanding::Online(deployment) | ModuleStanding::Offline(deployment)) => Ok(deployment),
+        Some(ModuleStanding::Unknown) => Err(not_found()),
+    }
+}
+
 /// The first outgoing sequence flow; its condition does not matter.
 pub(super) fn only_way(element: &Element) -> Result<Arc<str>, Halt> {
     element.outgoing.first().cloned().ok_or_else(|| {
@@ -66,11 +89,12 @@ pub(super) fn only_way(element: &Element) -> Result<Arc<str>, Halt> {
     })
 }
 
-/// One command on its way through the model.
+/// One command on its way through the model of one flow after the other.
 pub(super) struct Walk<'a, 'g> {
     pub(super) recorder: Recorder<'g, FlowInstance>,
     pub(super) deployment: &'a Deployment,
     pub(super) context: &'a Context<'a>,
+    next_flow_number: u32,
     next_node_number: u32,
     next_data_number: u32,
 }
@@ -81,40 +105,54 @@ impl<'a, 'g> Walk<'a, 'g> {
         deployment: &'a Deployment,
         context: &'a Context<'a>,
     ) -> Self {
+        let next_flow_number = u32::from(recorder.state().root().is_some());
         Self {
             recorder,
             deployment,
             context,
+            next_flow_number,
             next_node_number: 0,
             next_data_number: 0,
         }
     }
 
-    /// Goes on from a node by a sequence flow until the flow waits or ends.
-    pub(super) fn advance(&mut self, from: &NodeInstanceId, along: Arc<str>) -> Result<(), Halt> {
-        let mut from = from.clone();
-        let mut along = along;
+    /// Goes on from a node until the flow waits or ends.
+    pub(super) fn advance(&mut self, from: Option<NodeInstanceId>, next: Next) -> Result<(), Halt> {
+        let mut from = from;
+        let mut next = next;
         for _ in 0..self.context.limits.steps {
             let deployment = self.deployment;
-            let target = deployment
-                .model
-                .element(&along)
-                .and_then(|flow| deployment.model.target(flow));
-            let Some(target) = target else {
-                return Err(Failure::new(
-                    ResultCode::CurrentNodeNotFound,
-                    format!("sequence flow {along} leads to no element of the model"),
-                )
-                .into());
-            };
-            let node = element::enter(self, target, Some(from))?;
-            match element::pass(self, target, &node)? {
-                Next::Along(flow) => {
-                    from = node;
-                    along = flow;
-                }
+            let target = match next {
                 Next::Rest => return Ok(()),
-            }
+                Next::Along(along) => {
+                    let target = deployment
+                        .model
+                        .element(&along)
+                        .and_then(|flow| deployment.model.target(flow));
+                    target.ok_or_else(|| {
+                        let detail = format!("sequence flow {along} leads to no element of the model");
+                        Failure::new(ResultCode::CurrentNodeNotFound, detail)
+                    })?
+                }
+                Next::Begin => {
+                    from = None;
+                    deployment.model.start_event().ok_or_else(|| {
+                        let detail = format!("the model of {} has no start event", deployment.flow_module_id);
+                        Failure::new(ResultCode::CurrentNodeNotFound, detail)
+                    })?
+                }
+                Next::End => {
+                    let Some(call) = self.end_flow(from.as_ref())? else {
+                        return Ok(());
+                    };
+                    next = self.return_from_call(&call)?;
+                    from = Some(call);
+                    continue;
+                }
+            };
+            let node = element::enter(self, target, from)?;
+            next = element::pass(self, target, &node)?;
+            from = Some(node);
         }
         Err(Halt::Refuse(
             ResultCode::Overloaded,
@@ -123,6 +161,47 @@ impl<'a, 'g> Walk<'a, 'g> {
                 self.context.limits.steps
             ),
         ))
+    }
+
+    /// Records that the flow of a node has ended; the call activity that runs it, where there is one.
+    fn end_flow(&mut self, at: Option<&NodeInstanceId>) -> Result<Option<NodeInstanceId>, Halt> {
+        let state = self.recorder.state();
+        let flow = at
+            .and_then(|id| state.node(id))
+            .map(|node| node.flow)
+            .unwrap_or_default();
+        let call = state.calling_node(flow).map(|node| node.id.clone());
+        let flow_instance_id = state.flow(flow).map(|flow| flow.flow_instance_id.clone());
+        match (&call, flow_instance_id) {
+            (Some(_), Some(flow_instance_id)) => {
+                self.recorder.record(InstanceEvent::SubFlowEnded { flow_instance_id });
+            }
+            _ => self.recorder.record(InstanceEvent::FlowCompleted),
+        }
+        Ok(call)
+    }
+
+    /// Goes on in the flow of a call activity whose sub flow has ended.
+    fn return_from_call(&mut self, call: &NodeInstanceId) -> Result<Next, Halt> {
+        let node = self.node(call)?;
+        let (flow, key) = (node.flow, node.key.clone());
+        self.deployment = deployment_of(self.recorder.state(), flow, self.context)?;
+        let element = self.deployment.model.element(&key).ok_or_else(|| {
+            Failure::new(
+                ResultCode::CurrentNodeNotFound,
+                format!("the model has no element {key}"),
+            )
+        })?;
+        element::call_returned(self, element, call)
+    }
+
+    /// The id of the next sub flow instance.
+    pub(super) fn flow_id(&mut self) -> FlowInstanceId {
+        let number = self.next_flow_number;
+        self.next_flow_number += 1;
+        self.context
+            .id(&self.recorder.given().envelope, IdKind::FlowInstance, number)
+            .into()
     }
 
     /// A new visit of an element.
@@ -250,7 +329,10 @@ impl<'a, 'g> Walk<'a, 'g> {
         let Some(answer) = self.context.answers.hooks.get(node).cloned() else {
             let state = self.recorder.state();
             return Err(Halt::Ask(Question::Hook(HookCall {
-                flow_instance_id: state.flow_instance_id.clone().unwrap_or_else(|| "".into()),
+                flow_instance_id: state
+                    .node(node)
+                    .and_then(|node| state.flow(node.flow))
+                    .map_or_else(|| "".into(), |flow| flow.flow_instance_id.clone()),
                 node_instance_id: node.clone(),
                 node_key: element.key.clone(),
                 hook_info_param: hook_info.into(),

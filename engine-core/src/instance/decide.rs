@@ -2,14 +2,12 @@
 
 use crate::context::{Context, ModuleStanding, Question};
 use crate::decider::{Decider, Decision, Recorder};
-use crate::deployment::Deployment;
 use crate::event::{Given, InstanceCommand, InstanceEvent, NodeVisit};
-use crate::id::{FlowDeployId, FlowModuleId, IdKind, NodeInstanceId};
-use crate::instance::advance::{Failure, Halt, Next, Walk};
+use crate::id::{FlowDeployId, FlowInstanceId, FlowModuleId, IdKind, NodeInstanceId};
+use crate::instance::advance::{self, Failure, Halt, Next, Walk};
 use crate::instance::element;
 use crate::instance::rollback;
-use crate::instance::state::{FlowInstance, FlowStatus, NodeStatus};
-use crate::model::element::ElementType;
+use crate::instance::state::{FlowIndex, FlowInstance, FlowStatus, NodeStatus};
 use crate::rejection::Rejection;
 use crate::result_code::ResultCode;
 
@@ -27,7 +25,7 @@ impl Decider for FlowInstance {
                 flow_module_id,
                 variables: _,
             } => start(self, given, flow_deploy_id.as_ref(), flow_module_id.as_ref(), context),
-            _ if self.flow_instance_id.is_none() => Err(Rejection::new(
+            _ if self.root().is_none() => Err(Rejection::new(
                 ResultCode::InstanceNotFound,
                 "no flow instance has this flowInstanceId",
             )),
@@ -35,7 +33,9 @@ impl Decider for FlowInstance {
             InstanceCommand::RollbackTask { task_instance_id } => {
                 rollback::decide(self, given, task_instance_id, context)
             }
-            InstanceCommand::TerminateProcess { .. } => Ok(terminate(self, given)),
+            InstanceCommand::TerminateProcess {
+                effective_for_sub_flow_instance,
+            } => Ok(terminate(self, given, *effective_for_sub_flow_instance)),
         }
     }
 
@@ -59,7 +59,7 @@ fn start(
     flow_module_id: Option<&FlowModuleId>,
     context: &Context<'_>,
 ) -> Decided {
-    if state.flow_instance_id.is_some() {
+    if state.root().is_some() {
         return Err(Rejection::new(
             ResultCode::SaveInstanceFailed,
             "a flow instance with this id exists already",
@@ -108,29 +108,15 @@ fn start(
         flow_module_id: deployment.flow_module_id.clone(),
         tenant: deployment.tenant.clone(),
         caller: deployment.caller.clone(),
+        parent: None,
+        transfer: None,
         data,
     });
-    match run_from_start(&mut walk) {
+    match walk.advance(None, Next::Begin) {
         Ok(()) => Ok(walk.recorder.finish()),
         Err(Halt::Ask(question)) => Ok(Decision::Ask(question)),
         // A failing start leaves nothing behind (T-34).
         Err(Halt::Fail(Failure { code, detail, .. }) | Halt::Refuse(code, detail)) => Err(Rejection::new(code, detail)),
-    }
-}
-
-fn run_from_start(walk: &mut Walk<'_, '_>) -> Result<(), Halt> {
-    let deployment = walk.deployment;
-    let Some(start) = deployment.model.start_event() else {
-        return Err(Failure::new(
-            ResultCode::CurrentNodeNotFound,
-            "the model has no start event".to_owned(),
-        )
-        .into());
-    };
-    let node = element::enter(walk, start, None)?;
-    match element::pass(walk, start, &node)? {
-        Next::Along(flow) => walk.advance(&node, flow),
-        Next::Rest => Ok(()),
     }
 }
 
@@ -140,7 +126,7 @@ fn commit(
     task: &NodeInstanceId,
     context: &Context<'_>,
 ) -> Decided {
-    match state.status {
+    match state.status() {
         FlowStatus::Terminated => {
             return Err(Rejection::new(
                 ResultCode::CommitOnEnded,
@@ -148,12 +134,8 @@ fn commit(
             ));
         }
         FlowStatus::Completed => return Ok(Decision::Unchanged(ResultCode::Reentrant)),
-        FlowStatus::Running | FlowStatus::Default => {}
+        FlowStatus::Running | FlowStatus::End | FlowStatus::Default => {}
     }
-    let deployment = match deployment_of(state, context)? {
-        Ok(deployment) => deployment,
-        Err(question) => return Ok(Decision::Ask(question)),
-    };
     let Some(node) = state.node(task) else {
         return Err(Rejection::new(
             ResultCode::NodeInstanceNotFound,
@@ -183,25 +165,25 @@ fn commit(
             .about(task));
         }
     }
+    // A call activity whose sub flow runs is not committed again (T-07).
+    if node.sub_flow.is_some() {
+        return Ok(Decision::Unchanged(ResultCode::CommitSuspended));
+    }
+    let deployment = match advance::deployment_of(state, node.flow, context) {
+        Ok(deployment) => deployment,
+        Err(Halt::Ask(question)) => return Ok(Decision::Ask(question)),
+        Err(Halt::Fail(Failure { code, detail, .. }) | Halt::Refuse(code, detail)) => {
+            return Err(Rejection::new(code, detail));
+        }
+    };
     let Some(element) = deployment.model.element(&node.key) else {
         return Err(Rejection::new(
             ResultCode::CurrentNodeNotFound,
             format!("the model has no element {}", node.key),
         ));
     };
-    if element.element_type == ElementType::CallActivity {
-        return Err(Rejection::new(
-            ResultCode::UnsupportedElement,
-            format!("call activity {} cannot be committed yet", element.key),
-        )
-        .about(task));
-    }
     let mut walk = Walk::new(Recorder::new(state, given), deployment, context);
-    let walked = match element::commit(&mut walk, element, task) {
-        Ok(Next::Along(flow)) => walk.advance(task, flow),
-        Ok(Next::Rest) => Ok(()),
-        Err(halt) => Err(halt),
-    };
+    let walked = element::commit(&mut walk, element, task).and_then(|next| walk.advance(Some(task.clone()), next));
     match walked {
         Ok(()) => Ok(walk.recorder.finish()),
         Err(Halt::Ask(question)) => Ok(Decision::Ask(question)),
@@ -219,11 +201,18 @@ fn failed(
     failure: Failure,
 ) -> Decision<FlowInstance> {
     let mut reached = Vec::new();
+    // Of a sub flow that this attempt started nothing stays (T-22).
+    let stays = |node| {
+        walk.recorder
+            .state()
+            .node(node)
+            .is_some_and(|node| state.flow(node.flow).is_some())
+    };
     for event in walk.recorder.events() {
         match event {
             InstanceEvent::GatewayReached(visit)
             | InstanceEvent::TaskActivated(visit)
-            | InstanceEvent::EventPassed(visit) => reached.push(visit.clone()),
+            | InstanceEvent::EventPassed(visit) => reached.extend(stays(&visit.node).then(|| visit.clone())),
             InstanceEvent::GatewayReentered { node } => reached.extend(state.node(node).map(|known| NodeVisit {
                 node: known.id.clone(),
                 key: known.key.clone(),
@@ -244,32 +233,17 @@ fn failed(
     recorder.finish()
 }
 
-fn terminate(state: &FlowInstance, given: &Given<InstanceCommand>) -> Decision<FlowInstance> {
-    match state.status {
-        FlowStatus::Completed | FlowStatus::Terminated => Decision::Unchanged(ResultCode::Success),
-        FlowStatus::Running | FlowStatus::Default => {
-            let mut recorder = Recorder::new(state, given);
-            recorder.record(InstanceEvent::FlowTerminated);
-            recorder.finish()
-        }
+fn terminate(state: &FlowInstance, given: &Given<InstanceCommand>, with_sub_flows: bool) -> Decision<FlowInstance> {
+    // Sub flow instances that have ended are left as they are (T-24).
+    let flow_instance_ids: Vec<FlowInstanceId> = state
+        .flows()
+        .filter(|(index, flow)| flow.status == FlowStatus::Running && (*index == FlowIndex::ROOT || with_sub_flows))
+        .map(|(_, flow)| flow.flow_instance_id.clone())
+        .collect();
+    if flow_instance_ids.is_empty() {
+        return Decision::Unchanged(ResultCode::Success);
     }
-}
-
-/// The deployment the instance runs, or the question that leads to it.
-fn deployment_of<'a>(
-    state: &FlowInstance,
-    context: &Context<'a>,
-) -> Result<Result<&'a Deployment, Question>, Rejection> {
-    let not_found = || {
-        Rejection::new(
-            ResultCode::DeploymentNotFound,
-            "the deployment of the flow instance is not in the store",
-        )
-    };
-    let id = state.flow_deploy_id.as_ref().ok_or_else(not_found)?;
-    match context.answers.deployments.get(id) {
-        None => Ok(Err(Question::Deployment(id.clone()))),
-        Some(ModuleStanding::Online(deployment) | ModuleStanding::Offline(deployment)) => Ok(Ok(deployment)),
-        Some(ModuleStanding::Unknown) => Err(not_found()),
-    }
+    let mut recorder = Recorder::new(state, given);
+    recorder.record(InstanceEvent::FlowTerminated { flow_instance_ids });
+    recorder.finish()
 }

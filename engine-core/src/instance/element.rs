@@ -32,7 +32,7 @@ pub(super) fn enter(
 pub(super) fn pass(walk: &mut Walk<'_, '_>, element: &Element, node: &NodeInstanceId) -> Result<Next, Halt> {
     match element.element_type {
         ElementType::StartEvent => start_event::pass(element),
-        ElementType::EndEvent => Ok(end_event::pass(walk)),
+        ElementType::EndEvent => Ok(end_event::pass()),
         ElementType::UserTask => Ok(user_task::pass()),
         ElementType::CallActivity => Ok(call_activity::pass()),
         ElementType::ExclusiveGateway => exclusive_gateway::pass(walk, element, node),
@@ -44,10 +44,23 @@ pub(super) fn pass(walk: &mut Walk<'_, '_>, element: &Element, node: &NodeInstan
 pub(super) fn commit(walk: &mut Walk<'_, '_>, element: &Element, node: &NodeInstanceId) -> Result<Next, Halt> {
     match element.element_type {
         ElementType::UserTask => user_task::commit(walk, element, node),
-        ElementType::CallActivity => Err(call_activity::commit(element)),
+        ElementType::CallActivity => call_activity::commit(walk, element, node),
         ElementType::SequenceFlow
         | ElementType::StartEvent
         | ElementType::EndEvent
+        | ElementType::ExclusiveGateway
+        | ElementType::Unknown(_) => Err(unsupported(element)),
+    }
+}
+
+/// Goes on behind a call activity whose sub flow has ended.
+pub(super) fn call_returned(walk: &mut Walk<'_, '_>, element: &Element, node: &NodeInstanceId) -> Result<Next, Halt> {
+    match element.element_type {
+        ElementType::CallActivity => call_activity::returned(walk, element, node),
+        ElementType::SequenceFlow
+        | ElementType::StartEvent
+        | ElementType::EndEvent
+        | ElementType::UserTask
         | ElementType::ExclusiveGateway
         | ElementType::Unknown(_) => Err(unsupported(element)),
     }
@@ -59,6 +72,8 @@ pub(super) enum WayBack {
     On,
     /// The task is opened again; the rollback ends here.
     Reopen,
+    /// The sub flow of the call activity is walked back from its end; the call activity is open again if it stops there.
+    Into,
     /// There is nothing before this node.
     Start,
 }
@@ -68,7 +83,7 @@ pub(super) fn roll_back(node: &NodeInstance) -> WayBack {
     match node.element_type {
         ElementType::StartEvent => start_event::roll_back(),
         ElementType::UserTask => user_task::roll_back(node),
-        ElementType::CallActivity => call_activity::roll_back(),
+        ElementType::CallActivity => call_activity::roll_back(node),
         ElementType::EndEvent => end_event::roll_back(),
         ElementType::ExclusiveGateway => exclusive_gateway::roll_back(),
         ElementType::SequenceFlow | ElementType::Unknown(_) => WayBack::On,

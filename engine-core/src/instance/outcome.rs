@@ -40,9 +40,11 @@ impl Outcome {
                     outcome.detail = Some(detail.clone());
                     outcome.ended_at.push(node.clone());
                 }
-                InstanceEvent::TaskRolledBack { node, .. } => {
+                InstanceEvent::TaskRolledBack { reopened, .. } => {
                     outcome.code = ResultCode::RollbackSuspended;
-                    outcome.ended_at.push(node.clone());
+                    // The task comes first, then the call activities around it.
+                    let task = reopened.iter().find(|again| !again.superseded);
+                    outcome.ended_at.extend(task.map(|again| again.node.clone()));
                 }
                 InstanceEvent::FlowStarted { .. }
                 | InstanceEvent::GatewayReached(_)
@@ -50,7 +52,9 @@ impl Outcome {
                 | InstanceEvent::HookAnswered { .. }
                 | InstanceEvent::BranchTaken { .. }
                 | InstanceEvent::TaskCommitted { .. }
-                | InstanceEvent::FlowTerminated => {}
+                | InstanceEvent::SubFlowEnded { .. }
+                | InstanceEvent::CallReturned { .. }
+                | InstanceEvent::FlowTerminated { .. } => {}
             }
         }
         outcome

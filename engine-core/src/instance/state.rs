@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::event::{Envelope, Given, InstanceCommand, InstanceEvent, NodeVisit};
+use crate::event::{Envelope, Given, InstanceCommand, InstanceEvent, NodeVisit, Reopened};
 use crate::id::{CommandId, FlowDeployId, FlowInstanceId, FlowModuleId, NodeInstanceId};
 use crate::model::element::ElementType;
 use crate::time::Timestamp;
@@ -20,8 +20,10 @@ pub enum FlowStatus {
     Completed,
     /// 2: waits for a task.
     Running,
-    /// 3: ended for good by terminateProcess.
+    /// 3: ended for good by terminateProcess, or a sub flow instance that was rolled back over.
     Terminated,
+    /// 4: a sub flow instance that reached an end event; a rollback may open it again.
+    End,
 }
 
 impl FlowStatus {
@@ -32,6 +34,7 @@ impl FlowStatus {
             Self::Completed => 1,
             Self::Running => 2,
             Self::Terminated => 3,
+            Self::End => 4,
         }
     }
 }
@@ -61,17 +64,30 @@ impl NodeStatus {
     }
 }
 
+/// The place of a flow in its tree: 0 for the root, then sub flow instances in the order of their start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct FlowIndex(usize);
+
+impl FlowIndex {
+    /// The root flow.
+    pub const ROOT: Self = Self(0);
+}
+
 /// One visit of a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodeInstance {
     /// Its id.
     pub id: NodeInstanceId,
+    /// The flow it belongs to.
+    pub flow: FlowIndex,
     /// The element visited.
     pub key: Arc<str>,
     /// What the element is.
     pub element_type: ElementType,
     /// The node instance the flow came from.
     pub source: Option<NodeInstanceId>,
+    /// What a call activity runs, once it was started.
+    pub sub_flow: Option<FlowIndex>,
     /// Where it stands.
     pub status: NodeStatus,
     /// The data it was entered with: what a rollback to it restores.
@@ -86,36 +102,81 @@ pub struct NodeInstance {
     pub created_version: u64,
 }
 
-/// A flow instance: the fold of its stream.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct FlowInstance {
-    /// Its id, once it exists.
-    pub flow_instance_id: Option<FlowInstanceId>,
+/// One flow of the tree: the root or a sub flow instance.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Flow {
+    /// Its id.
+    pub flow_instance_id: FlowInstanceId,
     /// The deployment it runs.
-    pub flow_deploy_id: Option<FlowDeployId>,
+    pub flow_deploy_id: FlowDeployId,
     /// The module of that deployment.
-    pub flow_module_id: Option<FlowModuleId>,
+    pub flow_module_id: FlowModuleId,
     /// The tenant of the deployment.
     pub tenant: Option<Arc<str>>,
     /// The caller of the deployment.
     pub caller: Option<Arc<str>>,
+    /// The call activity that runs it; `None` for the root.
+    pub parent: Option<NodeInstanceId>,
     /// Where it stands.
     pub status: FlowStatus,
     /// The data it was started with.
     pub start_data: Snapshot,
     /// When it was started.
     pub created_at: Timestamp,
-    /// When it changed last.
+    /// When a command touched it last.
     pub modified_at: Timestamp,
+}
+
+/// A flow instance with all it runs: the fold of its stream.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FlowInstance {
+    /// Time of the newest record.
+    pub last_recorded_at: Timestamp,
     /// The command ids, by version.
     pub commands: Vec<CommandId>,
+    flows: Vec<Arc<Flow>>,
     nodes: Vec<Arc<NodeInstance>>,
 }
 
 impl FlowInstance {
-    /// Every node instance in the order in which they came into being.
+    /// The root flow, once it exists.
+    pub fn root(&self) -> Option<&Flow> {
+        self.flow(FlowIndex::ROOT)
+    }
+
+    /// Where the root flow stands.
+    pub fn status(&self) -> FlowStatus {
+        self.root().map_or(FlowStatus::Default, |root| root.status)
+    }
+
+    /// A flow by its place.
+    pub fn flow(&self, index: FlowIndex) -> Option<&Flow> {
+        self.flows.get(index.0).map(AsRef::as_ref)
+    }
+
+    /// Every flow with its place, the root first.
+    pub fn flows(&self) -> impl Iterator<Item = (FlowIndex, &Flow)> {
+        self.flows
+            .iter()
+            .enumerate()
+            .map(|(index, flow)| (FlowIndex(index), flow.as_ref()))
+    }
+
+    /// The place of the flow with this id.
+    pub fn find_flow(&self, id: &FlowInstanceId) -> Option<FlowIndex> {
+        self.flows()
+            .find(|(_, flow)| flow.flow_instance_id == *id)
+            .map(|(index, _)| index)
+    }
+
+    /// Every node instance of every flow in the order in which they came into being.
     pub fn nodes(&self) -> impl DoubleEndedIterator<Item = &NodeInstance> + ExactSizeIterator {
         self.nodes.iter().map(AsRef::as_ref)
+    }
+
+    /// The node instances of one flow.
+    pub fn nodes_of(&self, flow: FlowIndex) -> impl DoubleEndedIterator<Item = &NodeInstance> {
+        self.nodes().filter(move |node| node.flow == flow)
     }
 
     /// The node instance with this id.
@@ -123,10 +184,39 @@ impl FlowInstance {
         self.nodes().rev().find(|node| node.id == *id)
     }
 
-    /// The tasks that wait for a commit, in the order in which they came into being.
+    /// The call activity that runs a flow; `None` for the root.
+    pub fn calling_node(&self, flow: FlowIndex) -> Option<&NodeInstance> {
+        self.flow(flow)?.parent.as_ref().and_then(|id| self.node(id))
+    }
+
+    /// How many flows call each other down to this one; 1 for the root.
+    pub fn depth(&self, flow: FlowIndex) -> usize {
+        let mut depth = 1;
+        let mut at = flow;
+        while let Some(node) = self.calling_node(at) {
+            depth += 1;
+            at = node.flow;
+        }
+        depth
+    }
+
+    /// The tasks that wait for a commit, in the order in which they came into being: not call activities whose sub flow
+    /// waits itself.
     pub fn active_tasks(&self) -> impl Iterator<Item = &NodeInstance> {
-        self.nodes()
-            .filter(|node| node.status == NodeStatus::Active && node.element_type.is_task())
+        self.nodes().filter(|node| {
+            node.status == NodeStatus::Active
+                && node.element_type.is_task()
+                && self.running_sub_flow(node).is_none()
+                && self
+                    .flow(node.flow)
+                    .is_some_and(|flow| flow.status == FlowStatus::Running)
+        })
+    }
+
+    /// The running flow behind a call activity.
+    pub fn running_sub_flow(&self, node: &NodeInstance) -> Option<FlowIndex> {
+        node.sub_flow
+            .filter(|index| self.flow(*index).is_some_and(|flow| flow.status == FlowStatus::Running))
     }
 
     /// The newest node instance of an element that failed when entered from `source`.
@@ -136,24 +226,28 @@ impl FlowInstance {
             .find(|node| node.status == NodeStatus::Failed && node.source.as_ref() == Some(source) && *node.key == *key)
     }
 
-    /// The data of the present position: of the active task, else of the node reached last.
-    pub fn current_data(&self) -> &Snapshot {
-        let at_rest = || {
-            self.nodes()
-                .rev()
-                .find(|node| node.status == NodeStatus::Completed)
-                .map(|node| &node.leave)
-        };
-        self.active_tasks()
-            .last()
-            .map(|task| &task.entry)
-            .or_else(at_rest)
-            .unwrap_or(&self.start_data)
+    /// The data of a flow's present position: of the active task, else of the node reached last.
+    pub fn current_data(&self, flow: FlowIndex) -> Snapshot {
+        let mut nodes = self.nodes_of(flow).rev();
+        let active = self
+            .nodes_of(flow)
+            .rev()
+            .find(|node| node.status == NodeStatus::Active && node.element_type.is_task())
+            .map(|task| &task.entry);
+        active
+            .or_else(|| {
+                nodes
+                    .find(|node| node.status == NodeStatus::Completed)
+                    .map(|node| &node.leave)
+            })
+            .or_else(|| self.flow(flow).map(|flow| &flow.start_data))
+            .cloned()
+            .unwrap_or_default()
     }
 
     /// Bytes the instance takes in memory, roughly.
     pub fn weight(&self) -> usize {
-        let variables = self.current_data().variables.len();
+        let variables = self.current_data(FlowIndex::ROOT).variables.len();
         512 + self.nodes.len() * 320 + self.commands.len() * 24 + (variables + self.nodes.len()) * 160
     }
 
@@ -172,21 +266,45 @@ impl FlowInstance {
         }
     }
 
-    /// The data a node is entered with when the flow comes from `source`.
-    fn data_after(&self, source: Option<&NodeInstanceId>) -> Snapshot {
-        source
-            .and_then(|id| self.node(id))
-            .map_or(&self.start_data, |node| &node.leave)
-            .clone()
+    fn flow_mut(&mut self, id: &FlowInstanceId) -> Option<&mut Flow> {
+        self.flows
+            .iter_mut()
+            .rev()
+            .find(|flow| flow.flow_instance_id == *id)
+            .map(Arc::make_mut)
+    }
+
+    fn set_flow_status(&mut self, id: &FlowInstanceId, status: FlowStatus, at: Timestamp) {
+        if let Some(flow) = self.flow_mut(id) {
+            flow.status = status;
+            flow.modified_at = at;
+        }
+    }
+
+    /// The flow a node belongs to, and the data it is entered with: both come from its source, or it begins the flow
+    /// that was started last.
+    fn arrival(&self, source: Option<&NodeInstanceId>) -> (FlowIndex, Snapshot) {
+        if let Some(source) = source.and_then(|id| self.node(id)) {
+            return (source.flow, source.leave.clone());
+        }
+        let newest = FlowIndex(self.flows.len().saturating_sub(1));
+        (
+            newest,
+            self.flow(newest)
+                .map(|flow| flow.start_data.clone())
+                .unwrap_or_default(),
+        )
     }
 
     fn visit(&mut self, visit: &NodeVisit, status: NodeStatus, envelope: &Envelope) {
-        let entry = self.data_after(visit.source.as_ref());
+        let (flow, entry) = self.arrival(visit.source.as_ref());
         self.nodes.push(Arc::new(NodeInstance {
             id: visit.node.clone(),
+            flow,
             key: visit.key.clone(),
             element_type: ElementType::from_number(visit.element_type),
             source: visit.source.clone(),
+            sub_flow: None,
             status,
             leave: entry.clone(),
             entry,
@@ -197,7 +315,7 @@ impl FlowInstance {
     }
 
     pub(super) fn begin_record(&mut self, envelope: &Envelope) {
-        self.modified_at = envelope.recorded_at;
+        self.last_recorded_at = envelope.recorded_at;
         self.commands.push(envelope.command_id.clone());
     }
 
@@ -210,16 +328,31 @@ impl FlowInstance {
                 flow_module_id,
                 tenant,
                 caller,
+                parent,
+                transfer,
                 data,
             } => {
-                self.flow_instance_id = Some(flow_instance_id.clone());
-                self.flow_deploy_id = Some(flow_deploy_id.clone());
-                self.flow_module_id = Some(flow_module_id.clone());
-                self.tenant.clone_from(tenant);
-                self.caller.clone_from(caller);
-                self.status = FlowStatus::Running;
-                self.start_data = Snapshot::default().merged(data.as_ref(), given.command.variables());
-                self.created_at = at;
+                let given_data = Snapshot::default().merged(data.as_ref(), given.command.variables());
+                let handed_in = match (parent.as_ref().and_then(|id| self.node(id)), transfer) {
+                    (Some(call), Some(transfer)) => transfer.of(&call.entry.variables),
+                    _ => Vec::new(),
+                };
+                let index = FlowIndex(self.flows.len());
+                self.flows.push(Arc::new(Flow {
+                    flow_instance_id: flow_instance_id.clone(),
+                    flow_deploy_id: flow_deploy_id.clone(),
+                    flow_module_id: flow_module_id.clone(),
+                    tenant: tenant.clone(),
+                    caller: caller.clone(),
+                    parent: parent.clone(),
+                    status: FlowStatus::Running,
+                    start_data: given_data.merged(data.as_ref(), &handed_in),
+                    created_at: at,
+                    modified_at: at,
+                }));
+                if let Some(call) = parent.as_ref().and_then(|id| self.node_mut(id)) {
+                    call.sub_flow = Some(index);
+                }
             }
             InstanceEvent::EventPassed(visit) => self.visit(visit, NodeStatus::Completed, &given.envelope),
             InstanceEvent::TaskActivated(visit) | InstanceEvent::GatewayReached(visit) => {
@@ -227,7 +360,7 @@ impl FlowInstance {
             }
             InstanceEvent::GatewayReentered { node } => {
                 let source = self.node(node).and_then(|node| node.source.clone());
-                let entry = self.data_after(source.as_ref());
+                let (_, entry) = self.arrival(source.as_ref());
                 if let Some(node) = self.node_mut(node) {
                     node.status = NodeStatus::Active;
                     node.leave = entry.clone();
@@ -262,27 +395,70 @@ impl FlowInstance {
                     }
                 }
             }
-            InstanceEvent::FlowCompleted => self.status = FlowStatus::Completed,
+            InstanceEvent::FlowCompleted => {
+                if let Some(root) = self.flows.first_mut().map(Arc::make_mut) {
+                    root.status = FlowStatus::Completed;
+                    root.modified_at = at;
+                }
+            }
+            InstanceEvent::SubFlowEnded { flow_instance_id } => {
+                self.set_flow_status(flow_instance_id, FlowStatus::End, at);
+            }
+            InstanceEvent::CallReturned { node, transfer, data } => {
+                let handed_out = match self.node(node).and_then(|call| call.sub_flow) {
+                    Some(sub_flow) => transfer.of(&self.current_data(sub_flow).variables),
+                    None => Vec::new(),
+                };
+                if let Some(call) = self.node_mut(node) {
+                    call.leave = call.entry.merged(data.as_ref(), &handed_out);
+                    call.status = NodeStatus::Completed;
+                    call.modified_at = at;
+                }
+            }
             InstanceEvent::TaskRolledBack {
                 superseded,
                 reopened,
-                node,
+                resumed,
+                terminated,
             } => {
                 for id in superseded {
                     self.set_status(id, NodeStatus::Disabled, at);
                 }
-                if let Some(reopened) = self.node(reopened) {
-                    let mut task = reopened.clone();
-                    task.id = node.clone();
-                    task.status = NodeStatus::Active;
-                    task.leave = task.entry.clone();
-                    task.created_at = at;
-                    task.modified_at = at;
-                    task.created_version = given.envelope.version;
-                    self.nodes.push(Arc::new(task));
+                for id in resumed {
+                    self.set_flow_status(id, FlowStatus::Running, at);
+                }
+                for id in terminated {
+                    self.set_flow_status(id, FlowStatus::Terminated, at);
+                }
+                for again in reopened {
+                    self.reopen(again, &given.envelope);
                 }
             }
-            InstanceEvent::FlowTerminated => self.status = FlowStatus::Terminated,
+            InstanceEvent::FlowTerminated { flow_instance_ids } => {
+                for id in flow_instance_ids {
+                    self.set_flow_status(id, FlowStatus::Terminated, at);
+                }
+            }
         }
+    }
+
+    /// Puts a new node instance beside one that no longer counts; a sub flow belongs to the new one from now on.
+    fn reopen(&mut self, again: &Reopened, envelope: &Envelope) {
+        let Some(before) = self.node(&again.of) else { return };
+        let mut node = before.clone();
+        node.id = again.node.clone();
+        node.status = if again.superseded {
+            NodeStatus::Disabled
+        } else {
+            NodeStatus::Active
+        };
+        node.leave = node.entry.clone();
+        node.created_at = envelope.recorded_at;
+        node.modified_at = envelope.recorded_at;
+        node.created_version = envelope.version;
+        if let Some(sub_flow) = node.sub_flow.and_then(|index| self.flows.get_mut(index.0)) {
+            Arc::make_mut(sub_flow).parent = Some(node.id.clone());
+        }
+        self.nodes.push(Arc::new(node));
     }
 }

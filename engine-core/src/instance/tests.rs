@@ -13,7 +13,7 @@ use crate::deployment::Deployment;
 use crate::event::{Actor, AnyRecord, Envelope, Given, InstanceCommand, InstanceEvent, InstanceRecord, Record};
 use crate::expression::DialectCalculator;
 use crate::id::{CommandId, FlowDeployId, IdGenerator, IdKind, IdOrigin, NameBasedIds, NodeInstanceId};
-use crate::instance::{FlowInstance, NodeStatus, Outcome};
+use crate::instance::{FlowIndex, FlowInstance, NodeStatus, Outcome};
 use crate::limits::Limits;
 use crate::model::parse::{self, ModelLimits};
 use crate::profile::Profile;
@@ -250,7 +250,7 @@ impl Run {
     fn data(&self) -> String {
         let data: Vec<String> = self
             .state
-            .current_data()
+            .current_data(FlowIndex::ROOT)
             .variables
             .iter()
             .map(|(key, variable)| format!("{key}={}", variable.value))
@@ -525,7 +525,7 @@ proptest! {
                 prop_assert_eq!(&run.state, &before.0);
             } else {
                 prop_assert_eq!(run.records.len(), before.1 + 1);
-                prop_assert_eq!(run.state.current_data(), before.0.current_data());
+                prop_assert_eq!(run.state.current_data(FlowIndex::ROOT), before.0.current_data(FlowIndex::ROOT));
                 prop_assert_eq!(run.state.active_tasks().count(), 1);
             }
         }

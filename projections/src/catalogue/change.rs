@@ -22,6 +22,11 @@ pub(super) enum Change {
         deployment: DeploymentEntry,
     },
     InstanceStarted(InstanceEntry),
+    /// A sub flow instance is found in the stream of its root.
+    SubFlowStarted {
+        id: [u8; 16],
+        stream: [u8; 16],
+    },
     /// `first` is the place of the instance's first record.
     InstanceStatus {
         first: u64,
@@ -125,6 +130,14 @@ impl Change {
             .filter_map(|event| match event {
                 InstanceEvent::FlowStarted {
                     flow_instance_id,
+                    parent: Some(_),
+                    ..
+                } => Some(Self::SubFlowStarted {
+                    id: flow_instance_id.id().to_bytes(),
+                    stream: envelope.stream,
+                }),
+                InstanceEvent::FlowStarted {
+                    flow_instance_id,
                     flow_deploy_id,
                     flow_module_id,
                     tenant,
@@ -145,7 +158,7 @@ impl Change {
                     first,
                     interval: status(FlowStatus::Completed),
                 }),
-                InstanceEvent::FlowTerminated => Some(Self::InstanceStatus {
+                InstanceEvent::FlowTerminated { .. } => Some(Self::InstanceStatus {
                     first,
                     interval: status(FlowStatus::Terminated),
                 }),
@@ -157,6 +170,8 @@ impl Change {
                 | InstanceEvent::BranchTaken { .. }
                 | InstanceEvent::TaskCommitted { .. }
                 | InstanceEvent::CommitFailed { .. }
+                | InstanceEvent::SubFlowEnded { .. }
+                | InstanceEvent::CallReturned { .. }
                 | InstanceEvent::TaskRolledBack { .. } => None,
             })
             .collect()

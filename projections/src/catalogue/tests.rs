@@ -126,6 +126,8 @@ impl World {
                     flow_module_id: module.clone(),
                     tenant: Some(tenant.clone()),
                     caller: None,
+                    parent: None,
+                    transfer: None,
                     data: None,
                 };
                 self.append(stream, 1, vec![started], tells);
@@ -140,7 +142,16 @@ impl World {
             }
             Step::Commit(index) => self.change(*index, None, tells),
             Step::Complete(index) => self.change(*index, Some((1, InstanceEvent::FlowCompleted)), tells),
-            Step::Terminate(index) => self.change(*index, Some((3, InstanceEvent::FlowTerminated)), tells),
+            Step::Terminate(index) => self.change(
+                *index,
+                Some((
+                    3,
+                    InstanceEvent::FlowTerminated {
+                        flow_instance_ids: Vec::new(),
+                    },
+                )),
+                tells,
+            ),
             Step::Checkpoint => self.catalogue.checkpoint().unwrap(),
             Step::Reopen => {
                 // What was not written out is read from the log again.
@@ -266,7 +277,16 @@ fn records_told_out_of_order_wait_for_the_earlier_one() {
     let status = |world: &World| world.listed(&InstanceFilter::default(), 9)[0].1;
     world
         .catalogue
-        .note_instance(Offset::new(3), first, &record(3, InstanceEvent::FlowTerminated))
+        .note_instance(
+            Offset::new(3),
+            first,
+            &record(
+                3,
+                InstanceEvent::FlowTerminated {
+                    flow_instance_ids: Vec::new(),
+                },
+            ),
+        )
         .unwrap();
     assert_eq!(status(&world), 2);
     let between = record(

@@ -1,4 +1,4 @@
-//! The end event: passes at once and completes the flow.
+//! The end event: passes at once and ends its flow.
 
 use crate::event::InstanceEvent;
 use crate::id::NodeInstanceId;
@@ -13,9 +13,8 @@ pub(super) fn enter(walk: &mut Walk<'_, '_>, element: &Element, source: Option<N
     node
 }
 
-pub(super) fn pass(walk: &mut Walk<'_, '_>) -> Next {
-    walk.recorder.record(InstanceEvent::FlowCompleted);
-    Next::Rest
+pub(super) fn pass() -> Next {
+    Next::End
 }
 
 pub(super) fn roll_back() -> WayBack {
