@@ -45,9 +45,7 @@ impl FlowInstanceBo {
             flow_deploy_id: flow.flow_deploy_id.clone(),
             flow_module_id: flow.flow_module_id.clone(),
             status: flow.status.number(),
-            parent_flow_instance_id: parent
-                .map(|parent| parent.flow_instance_id.clone())
-                .unwrap_or_else(|| "".into()),
+            parent_flow_instance_id: parent.map_or_else(|| "".into(), |parent| parent.flow_instance_id.clone()),
             tenant: flow.tenant.clone(),
             caller: flow.caller.clone(),
             create_time: Date::new(flow.created_at, profile),

@@ -10,16 +10,12 @@ pub fn instance_data(
     flow: FlowIndex,
     effective_for_sub_flow_instance: bool,
 ) -> Vec<InstanceData> {
-    let mut flow = flow;
-    while effective_for_sub_flow_instance {
-        let waiting = instance
-            .nodes_of(flow)
-            .rev()
-            .find(|node| node.status == NodeStatus::Active);
-        match waiting.and_then(|node| node.sub_flow) {
-            Some(sub_flow) => flow = sub_flow,
-            None => break,
-        }
+    let waiting = instance
+        .nodes_of(flow)
+        .rev()
+        .find(|node| node.status == NodeStatus::Active);
+    match waiting.and_then(|node| node.sub_flow) {
+        Some(sub_flow) if effective_for_sub_flow_instance => instance_data(instance, sub_flow, true),
+        _ => instance.current_data(flow).variables.to_list(),
     }
-    instance.current_data(flow).variables.to_list()
 }

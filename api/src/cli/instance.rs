@@ -6,8 +6,8 @@ use std::sync::Arc;
 use clap::{Args, Subcommand, ValueEnum};
 use flowledger::{
     BlockingEngine, CommitTaskParam, ElementInstance, Engine, FlowInstanceBo, FlowInstanceId, GetFlowModuleParam,
-    InstanceData, InstanceFilter, ListParam, ResultCode, RollbackTaskParam, RuntimeResult, StartProcessParam,
-    TerminateProcessParam, Timestamp,
+    InstanceData, InstanceFilter, ListParam, NodeExecuteResult, ResultCode, RollbackTaskParam, RuntimeResult,
+    StartProcessParam, TerminateProcessParam, Timestamp,
 };
 use serde::Serialize;
 
@@ -46,6 +46,9 @@ pub(crate) enum InstanceCommand {
         /// The task, by its id or its element's key (not needed while only one waits), then its variables
         #[arg(value_name = "TASK] [KEY=VALUE")]
         rest: Vec<String>,
+        /// The flow module that a call activity runs; not needed where the model names one
+        #[arg(long, value_name = "ID")]
+        module: Option<String>,
         #[command(flatten)]
         more: MoreVariables,
         #[command(flatten)]
@@ -226,6 +229,7 @@ pub(crate) fn run(session: &Session, command: InstanceCommand) -> Result<(), Fai
         InstanceCommand::Commit {
             instance,
             rest,
+            module,
             more,
             actor,
             command_id,
@@ -244,6 +248,7 @@ pub(crate) fn run(session: &Session, command: InstanceCommand) -> Result<(), Fai
             )?;
             let result = engine.commit_task(CommitTaskParam {
                 variables,
+                call_activity_flow_module_id: module,
                 options,
                 ..CommitTaskParam::new(&instance.as_str().into(), &task)
             })?;
@@ -352,7 +357,13 @@ fn tell(session: &Session, result: &RuntimeResult, instance: Option<&str>) -> Re
         ),
     ];
     let is_over = result.err_code == ResultCode::Success.number();
-    for branch in &result.node_execute_results {
+    for mut branch in &result.node_execute_results {
+        // Inside call activities it is the innermost task that can be committed.
+        while let Some(inside) = inside(branch) {
+            let call = &branch.active_task_instance;
+            pairs.push(("inside", words::element(&call.model_key, &call.model_name)));
+            branch = inside;
+        }
         let node = &branch.active_task_instance;
         let element = words::element(&node.model_key, &node.model_name);
         if is_over {
@@ -372,6 +383,12 @@ fn tell(session: &Session, result: &RuntimeResult, instance: Option<&str>) -> Re
         format!("instance commit {id} KEY=VALUE …")
     };
     Ok(out.aside(format!("Next: {}", session.next(&next)))?)
+}
+
+/// Where the sub flow of a call activity stands.
+fn inside(branch: &NodeExecuteResult) -> Option<&NodeExecuteResult> {
+    let results = branch.active_task_instance.sub_node_result_list.as_ref()?;
+    results.first().and_then(|result| result.node_execute_results.first())
 }
 
 fn terminate(session: &Session, id: &FlowInstanceId, options: flowledger::CommandOptions) -> Result<(), Failure> {

@@ -94,7 +94,9 @@ impl Teller {
                 Some(conditions) => format!("took {flow} ({conditions})"),
                 None => format!("took {flow}"),
             },
-            InstanceEvent::TaskCommitted { node, .. } => format!("{} is done", self.key(node)),
+            InstanceEvent::TaskCommitted { node, .. } | InstanceEvent::CallReturned { node, .. } => {
+                format!("{} is done", self.key(node))
+            }
             InstanceEvent::CommitFailed {
                 node,
                 code,
@@ -117,7 +119,6 @@ impl Teller {
             InstanceEvent::SubFlowEnded { flow_instance_id } => {
                 format!("sub flow instance {flow_instance_id} has ended")
             }
-            InstanceEvent::CallReturned { node, .. } => format!("{} is done", self.key(node)),
             InstanceEvent::TaskRolledBack {
                 superseded,
                 reopened,

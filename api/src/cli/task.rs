@@ -55,7 +55,15 @@ fn recorded(
 }
 
 /// The node instances of an instance, oldest first, those of its sub flow instances included.
-pub(crate) struct Nodes(Vec<(NodeInstanceId, ElementInstance)>);
+pub(crate) struct Nodes(Vec<Node>);
+
+/// One node instance.
+struct Node {
+    id: NodeInstanceId,
+    element: ElementInstance,
+    /// Whether it waits for a commit: active, and no task inside it is.
+    waits: bool,
+}
 
 impl Nodes {
     /// Those of an instance.
@@ -72,31 +80,30 @@ impl Nodes {
     pub(crate) fn active(&self) -> impl Iterator<Item = (&NodeInstanceId, &ElementInstance)> {
         self.0
             .iter()
-            .filter(|(_, node)| node.status == ACTIVE)
-            .map(|(id, node)| (id, node))
+            .filter(|node| node.waits)
+            .map(|node| (&node.id, &node.element))
     }
 
     /// By id; else by key: the one that waits, else the one completed last, else the last.
     fn named(&self, task: &str) -> Option<NodeInstanceId> {
-        let by_id = self.0.iter().find(|(id, _)| *id == NodeInstanceId::new(task));
+        let by_id = self.0.iter().find(|node| node.id == NodeInstanceId::new(task));
         let by_key = |status: Option<i32>| {
-            self.0
-                .iter()
-                .rev()
-                .find(|(_, node)| &*node.model_key == task && status.is_none_or(|status| status == node.status))
+            self.0.iter().rev().find(|node| {
+                &*node.element.model_key == task && status.is_none_or(|status| status == node.element.status)
+            })
         };
         by_id
             .or_else(|| by_key(Some(ACTIVE)))
             .or_else(|| by_key(Some(COMPLETED)))
             .or_else(|| by_key(None))
-            .map(|(id, _)| id.clone())
+            .map(|node| node.id.clone())
     }
 
     /// The one that waits. Where none does, any will do: the engine says that the instance has ended.
     fn only(&self, session: &Session) -> Result<NodeInstanceId, Failure> {
         let mut active = self.active();
         match (active.next(), active.next(), self.0.last()) {
-            (Some((id, _)), None, _) | (None, _, Some((id, _))) => Ok(id.clone()),
+            (Some((id, _)), None, _) | (None, _, Some(Node { id, .. })) => Ok(id.clone()),
             _ => Err(session.unusable(format!("name the task: {}", self.waiting()))),
         }
     }
@@ -114,12 +121,26 @@ impl Nodes {
     }
 }
 
-fn collect(elements: Vec<ElementInstance>, nodes: &mut Vec<(NodeInstanceId, ElementInstance)>) {
+/// Gathers nodes; says whether one of them waits.
+fn collect(elements: Vec<ElementInstance>, nodes: &mut Vec<Node>) -> bool {
+    let mut any_waits = false;
     for mut element in elements {
-        let inside = element.sub_element_instance_list.take();
-        if let Some(id) = element.node_instance_id.clone() {
-            nodes.push((id, element));
+        let inside = element.sub_element_instance_list.take().unwrap_or_default();
+        let Some(id) = element.node_instance_id.clone() else {
+            continue;
+        };
+        let is_active = element.status == ACTIVE;
+        let place = nodes.len();
+        nodes.push(Node {
+            id,
+            element,
+            waits: is_active,
+        });
+        let waits_inside = collect(inside, nodes);
+        if let Some(node) = nodes.get_mut(place) {
+            node.waits = is_active && !waits_inside;
         }
-        collect(inside.unwrap_or_default(), nodes);
+        any_waits |= is_active || waits_inside;
     }
+    any_waits
 }

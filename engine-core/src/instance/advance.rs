@@ -142,7 +142,7 @@ impl<'a, 'g> Walk<'a, 'g> {
                     })?
                 }
                 Next::End => {
-                    let Some(call) = self.end_flow(from.as_ref())? else {
+                    let Some(call) = self.end_flow(from.as_ref()) else {
                         return Ok(());
                     };
                     next = self.return_from_call(&call)?;
@@ -164,7 +164,7 @@ impl<'a, 'g> Walk<'a, 'g> {
     }
 
     /// Records that the flow of a node has ended; the call activity that runs it, where there is one.
-    fn end_flow(&mut self, at: Option<&NodeInstanceId>) -> Result<Option<NodeInstanceId>, Halt> {
+    fn end_flow(&mut self, at: Option<&NodeInstanceId>) -> Option<NodeInstanceId> {
         let state = self.recorder.state();
         let flow = at
             .and_then(|id| state.node(id))
@@ -178,7 +178,7 @@ impl<'a, 'g> Walk<'a, 'g> {
             }
             _ => self.recorder.record(InstanceEvent::FlowCompleted),
         }
-        Ok(call)
+        call
     }
 
     /// Goes on in the flow of a call activity whose sub flow has ended.

@@ -322,38 +322,7 @@ impl FlowInstance {
     pub(super) fn apply_event(&mut self, given: &Given<InstanceCommand>, event: &InstanceEvent) {
         let at = given.envelope.recorded_at;
         match event {
-            InstanceEvent::FlowStarted {
-                flow_instance_id,
-                flow_deploy_id,
-                flow_module_id,
-                tenant,
-                caller,
-                parent,
-                transfer,
-                data,
-            } => {
-                let given_data = Snapshot::default().merged(data.as_ref(), given.command.variables());
-                let handed_in = match (parent.as_ref().and_then(|id| self.node(id)), transfer) {
-                    (Some(call), Some(transfer)) => transfer.of(&call.entry.variables),
-                    _ => Vec::new(),
-                };
-                let index = FlowIndex(self.flows.len());
-                self.flows.push(Arc::new(Flow {
-                    flow_instance_id: flow_instance_id.clone(),
-                    flow_deploy_id: flow_deploy_id.clone(),
-                    flow_module_id: flow_module_id.clone(),
-                    tenant: tenant.clone(),
-                    caller: caller.clone(),
-                    parent: parent.clone(),
-                    status: FlowStatus::Running,
-                    start_data: given_data.merged(data.as_ref(), &handed_in),
-                    created_at: at,
-                    modified_at: at,
-                }));
-                if let Some(call) = parent.as_ref().and_then(|id| self.node_mut(id)) {
-                    call.sub_flow = Some(index);
-                }
-            }
+            InstanceEvent::FlowStarted { .. } => self.start_flow(given, event),
             InstanceEvent::EventPassed(visit) => self.visit(visit, NodeStatus::Completed, &given.envelope),
             InstanceEvent::TaskActivated(visit) | InstanceEvent::GatewayReached(visit) => {
                 self.visit(visit, NodeStatus::Active, &given.envelope);
@@ -439,6 +408,45 @@ impl FlowInstance {
                     self.set_flow_status(id, FlowStatus::Terminated, at);
                 }
             }
+        }
+    }
+
+    /// Adds a flow: the root, or the one that a call activity runs.
+    fn start_flow(&mut self, given: &Given<InstanceCommand>, event: &InstanceEvent) {
+        let InstanceEvent::FlowStarted {
+            flow_instance_id,
+            flow_deploy_id,
+            flow_module_id,
+            tenant,
+            caller,
+            parent,
+            transfer,
+            data,
+        } = event
+        else {
+            return;
+        };
+        let at = given.envelope.recorded_at;
+        let given_data = Snapshot::default().merged(data.as_ref(), given.command.variables());
+        let handed_in = match (parent.as_ref().and_then(|id| self.node(id)), transfer) {
+            (Some(call), Some(transfer)) => transfer.of(&call.entry.variables),
+            _ => Vec::new(),
+        };
+        let index = FlowIndex(self.flows.len());
+        self.flows.push(Arc::new(Flow {
+            flow_instance_id: flow_instance_id.clone(),
+            flow_deploy_id: flow_deploy_id.clone(),
+            flow_module_id: flow_module_id.clone(),
+            tenant: tenant.clone(),
+            caller: caller.clone(),
+            parent: parent.clone(),
+            status: FlowStatus::Running,
+            start_data: given_data.merged(data.as_ref(), &handed_in),
+            created_at: at,
+            modified_at: at,
+        }));
+        if let Some(call) = parent.as_ref().and_then(|id| self.node_mut(id)) {
+            call.sub_flow = Some(index);
         }
     }
 
