@@ -39,7 +39,15 @@ impl FlowInstanceBo {
     /// The view of a flow of an instance; `None` where there is no such flow.
     pub fn of(instance: &FlowInstance, flow: FlowIndex, profile: Profile) -> Option<Self> {
         let parent = instance.calling_node(flow).and_then(|call| instance.flow(call.flow));
+        // Every command of the tree is one of the root; a sub flow is touched where its nodes are.
+        let touched = instance.nodes_of(flow).map(|node| node.modified_at).max();
+        let is_root = flow == FlowIndex::ROOT;
         let flow = instance.flow(flow)?;
+        let modified_at = if is_root {
+            instance.last_recorded_at
+        } else {
+            touched.unwrap_or(flow.created_at).max(flow.modified_at)
+        };
         Some(Self {
             flow_instance_id: flow.flow_instance_id.clone(),
             flow_deploy_id: flow.flow_deploy_id.clone(),
@@ -49,7 +57,7 @@ impl FlowInstanceBo {
             tenant: flow.tenant.clone(),
             caller: flow.caller.clone(),
             create_time: Date::new(flow.created_at, profile),
-            modify_time: Date::new(flow.modified_at, profile),
+            modify_time: Date::new(modified_at, profile),
         })
     }
 }

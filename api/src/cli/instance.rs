@@ -529,9 +529,14 @@ pub(crate) fn element_rows(elements: &[ElementInstance]) -> Vec<Vec<String>> {
             .map(ToString::to_string)
             .unwrap_or_default();
         rows.push(vec![key, status.to_owned(), id, element.model_name.to_string()]);
-        rows.extend(element_rows(
-            element.sub_element_instance_list.as_deref().unwrap_or_default(),
-        ));
+        // What a call activity ran stands below it, moved in.
+        let inside = element_rows(element.sub_element_instance_list.as_deref().unwrap_or_default());
+        rows.extend(inside.into_iter().map(|mut row| {
+            if let Some(key) = row.first_mut() {
+                key.insert_str(0, "  ");
+            }
+            row
+        }));
     }
     rows
 }

@@ -121,26 +121,23 @@ impl Nodes {
     }
 }
 
-/// Gathers nodes; says whether one of them waits.
-fn collect(elements: Vec<ElementInstance>, nodes: &mut Vec<Node>) -> bool {
-    let mut any_waits = false;
+fn collect(elements: Vec<ElementInstance>, nodes: &mut Vec<Node>) {
     for mut element in elements {
         let inside = element.sub_element_instance_list.take().unwrap_or_default();
         let Some(id) = element.node_instance_id.clone() else {
             continue;
         };
-        let is_active = element.status == ACTIVE;
-        let place = nodes.len();
-        nodes.push(Node {
-            id,
-            element,
-            waits: is_active,
-        });
-        let waits_inside = collect(inside, nodes);
-        if let Some(node) = nodes.get_mut(place) {
-            node.waits = is_active && !waits_inside;
+        // After a rollback two call activities may show one sub flow.
+        if nodes.iter().all(|node| node.id != id) {
+            let waits = element.status == ACTIVE && !any_active(&inside);
+            nodes.push(Node { id, element, waits });
         }
-        any_waits |= is_active || waits_inside;
+        collect(inside, nodes);
     }
-    any_waits
+}
+
+fn any_active(elements: &[ElementInstance]) -> bool {
+    elements
+        .iter()
+        .any(|element| element.status == ACTIVE || element.sub_element_instance_list.as_deref().is_some_and(any_active))
 }

@@ -123,7 +123,7 @@ pub struct Flow {
     pub start_data: Snapshot,
     /// When it was started.
     pub created_at: Timestamp,
-    /// When a command touched it last.
+    /// When its status changed last.
     pub modified_at: Timestamp,
 }
 
