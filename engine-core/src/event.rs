@@ -275,8 +275,8 @@ pub enum InstanceEvent {
     TaskActivated(NodeVisit),
     /// A gateway was reached.
     GatewayReached(NodeVisit),
-    /// A gateway that failed in an earlier attempt was reached again.
-    GatewayReentered {
+    /// A gateway or end event that failed in an earlier attempt was reached again.
+    NodeReentered {
         /// The failed node instance.
         node: NodeInstanceId,
     },

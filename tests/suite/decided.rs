@@ -305,3 +305,23 @@ fn failed_start_of_a_called_flow_leaves_nothing_and_can_be_tried_again() {
         check_in(&EngineBench, profile, &flows, commands, expected);
     }
 }
+
+#[test]
+fn every_node_of_a_failed_commit_is_entered_again_also_the_end_of_a_sub_flow() {
+    let flows = [
+        flow("main", "start -> call -> gate; gate -(x > 5)-> end"),
+        flow("sub", "start -> inner -> end"),
+    ];
+    for profile in Profile::ALL {
+        let commands =
+            "start {x: 1}; commit call {} sub; commit inner {}; commit inner {}; elements; commit inner {x: 6}";
+        let expected = "1002 call {x: 1}
+             1002 call(1002 inner {x: 1})
+             4013
+             4013
+             1000 start=1 call=2(start=1 inner=2 end=3) gate=3
+             1000 end {x: 6}";
+        check_in(&NaiveBench, profile, &flows, commands, expected);
+        check_in(&EngineBench, profile, &flows, commands, expected);
+    }
+}

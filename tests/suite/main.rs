@@ -1,5 +1,6 @@
 //! Flowledger's own tests: one binary, a module per theme.
 
+mod bad_input;
 mod concurrency;
 mod conformance;
 mod crash;
@@ -9,3 +10,5 @@ mod fixture;
 mod generators;
 mod oracle;
 mod property;
+mod store;
+mod tidy;

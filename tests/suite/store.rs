@@ -58,9 +58,17 @@ struct Bench<'p> {
 
 impl<'p> Bench<'p> {
     fn new(path: &'p Path, faults: Arc<FailNth>) -> Self {
-        let options = SledOptions { faults: Some(faults), ..SledOptions::default() };
+        let options = SledOptions {
+            faults: Some(faults),
+            ..SledOptions::default()
+        };
         let engine = Self::opened(path, &options);
-        Self { path, options, engine, unanswered: 0 }
+        Self {
+            path,
+            options,
+            engine,
+            unanswered: 0,
+        }
     }
 
     /// Opens; a call that fails at opening is an error like any other, and the next attempt succeeds.
@@ -81,8 +89,8 @@ impl<'p> Bench<'p> {
             match command(&self.engine) {
                 Ok(answer) => return answer,
                 Err(error) => {
-                    let is_store = error.code() == flowledger::ResultCode::StoreUnavailable
-                        || error.err_code_ext() == Some(7008);
+                    let is_store =
+                        error.code() == flowledger::ResultCode::StoreUnavailable || error.err_code_ext() == Some(7008);
                     assert!(is_store, "{error}");
                     self.unanswered += 1;
                     assert!(self.unanswered < 10, "the store does not come back: {error}");
@@ -117,16 +125,23 @@ fn run(bench: &mut Bench<'_>) -> Vec<(String, RuntimeResult)> {
     let mut answers: Vec<(String, RuntimeResult)> = Vec::new();
     for number in 0..3 {
         let id = |what: &str| format!("{what} {number}");
-        let start = StartProcessParam::of_module(module.clone()).variable("n", number).command_id(&id("start"));
+        let start = StartProcessParam::of_module(module.clone())
+            .variable("n", number)
+            .command_id(&id("start"));
         let answer = bench.give(|engine| engine.start_process(start.clone()));
         let (instance, task) = instance_and_task(&answer);
         answers.push((id("start"), answer));
-        let commit = CommitTaskParam::new(&instance, &task).variable("long", "x".repeat(9_000)).command_id(&id("commit"));
+        let commit = CommitTaskParam::new(&instance, &task)
+            .variable("long", "x".repeat(9_000))
+            .command_id(&id("commit"));
         let answer = bench.give(|engine| engine.commit_task(commit.clone()));
         let (_, task) = instance_and_task(&answer);
         answers.push((id("commit"), answer));
         let rollback = RollbackTaskParam::new(&instance, &task).command_id(&id("rollback"));
-        answers.push((id("rollback"), bench.give(|engine| engine.rollback_task(rollback.clone()))));
+        answers.push((
+            id("rollback"),
+            bench.give(|engine| engine.rollback_task(rollback.clone())),
+        ));
         if number == 1 {
             let end = TerminateProcessParam::new(&instance).command_id(&id("end"));
             let answer = bench.give(|engine| engine.terminate_process(end.clone()));
@@ -162,22 +177,39 @@ fn every_failing_call(step: Step, is_late: bool) -> u32 {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let path = directory.path().join("store");
         prepare(&path);
-        let faults = Arc::new(FailNth { step, nth, is_late, calls: AtomicU32::new(0) });
+        let faults = Arc::new(FailNth {
+            step,
+            nth,
+            is_late,
+            calls: AtomicU32::new(0),
+        });
         let mut bench = Bench::new(&path, faults.clone());
         let answers = run(&mut bench);
         assert_eq!(answers.len(), 9);
-        assert_eq!(verified(&bench.engine), 3 + 10, "call {nth}: each command is on the record once");
+        assert_eq!(
+            verified(&bench.engine),
+            3 + 10,
+            "call {nth}: each command is on the record once"
+        );
         let leaves: Vec<_> = log(&bench.engine).iter().map(|record| record.leaf).collect();
         let has_failed = faults.has_failed();
         drop(bench);
 
         let engine = opened(Engine::builder().data_dir(&path));
-        assert_eq!(log(&engine).iter().map(|record| record.leaf).collect::<Vec<_>>(), leaves, "call {nth}");
+        assert_eq!(
+            log(&engine).iter().map(|record| record.leaf).collect::<Vec<_>>(),
+            leaves,
+            "call {nth}"
+        );
         for (id, answer) in &answers {
             let instance = answer.flow_instance_id.clone().expect("the answer names the instance");
             let records = engine.instance_records(instance).expect("the instance is there");
             let index = usize::try_from(answer.version).expect("a version") - 1;
-            assert_eq!(records[index].record.envelope().command_id.to_string(), *id, "call {nth}");
+            assert_eq!(
+                records[index].record.envelope().command_id.to_string(),
+                *id,
+                "call {nth}"
+            );
         }
         if !has_failed {
             return nth - 1;
@@ -221,7 +253,10 @@ fn disk_that_never_comes_back_is_reported_and_loses_nothing() {
             let path = directory.path().join("store");
             prepare(&path);
             let faults = Arc::new(FailFrom(step, 8, AtomicU32::new(0)));
-            let options = SledOptions { faults: Some(faults), ..SledOptions::default() };
+            let options = SledOptions {
+                faults: Some(faults),
+                ..SledOptions::default()
+            };
             let engine = opened(Engine::builder().data_dir_with(&path, options));
             let give = |engine: &BlockingEngine, number: u32| {
                 let start = StartProcessParam::of_module(flowledger::FlowModuleId::new(MODULE));
@@ -234,18 +269,30 @@ fn disk_that_never_comes_back_is_reported_and_loses_nothing() {
                     Ok(answer) => answered.push((number, answer)),
                     Err(error) => {
                         assert_eq!((error.err_code(), error.err_code_ext()), (4016, Some(7008)), "{error}");
-                        assert_eq!(error.about().command_id, Some(number.to_string().as_str().into()), "{error}");
+                        assert_eq!(
+                            error.about().command_id,
+                            Some(number.to_string().as_str().into()),
+                            "{error}"
+                        );
                         refused.push(number);
                     }
                 }
             }
-            assert!(!answered.is_empty() && refused.len() > 5, "{step:?}: {} answered", answered.len());
+            assert!(
+                !answered.is_empty() && refused.len() > 5,
+                "{step:?}: {} answered",
+                answered.len()
+            );
             assert_ne!(engine.engine().health(), Health::Ready, "{step:?}");
             let _ = engine.close();
             drop(engine);
             let engine = opened(Engine::builder().data_dir(&path));
             for (number, answer) in &answered {
-                assert_eq!(give(&engine, *number).expect("a repeat is answered"), *answer, "{step:?}");
+                assert_eq!(
+                    give(&engine, *number).expect("a repeat is answered"),
+                    *answer,
+                    "{step:?}"
+                );
             }
             for number in refused {
                 give(&engine, number).expect("the disk is back");

@@ -84,7 +84,7 @@ impl Teller {
             InstanceEvent::EventPassed(visit) => format!("reached the end event {}", self.meet(visit)),
             InstanceEvent::TaskActivated(visit) => format!("waits at {}", self.meet(visit)),
             InstanceEvent::GatewayReached(visit) => format!("reached the gateway {}", self.meet(visit)),
-            InstanceEvent::GatewayReentered { node } => format!("reached the gateway {} again", self.key(node)),
+            InstanceEvent::NodeReentered { node } => format!("reached {} again", self.key(node)),
             InstanceEvent::HookAnswered {
                 variables: answer,
                 failures,

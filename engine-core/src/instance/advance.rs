@@ -219,6 +219,19 @@ impl<'a, 'g> Walk<'a, 'g> {
         }
     }
 
+    /// Enters a node again that failed in an earlier attempt from the same source.
+    pub(super) fn enter_again(&mut self, element: &Element, source: Option<&NodeInstanceId>) -> Option<NodeInstanceId> {
+        let node = self
+            .recorder
+            .state()
+            .failed_successor(source?, &element.key)?
+            .id
+            .clone();
+        self.recorder
+            .record(InstanceEvent::NodeReentered { node: node.clone() });
+        Some(node)
+    }
+
     /// The id of the next snapshot.
     pub(super) fn data_id(&mut self) -> crate::id::InstanceDataId {
         let number = self.next_data_number;

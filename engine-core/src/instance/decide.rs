@@ -213,7 +213,7 @@ fn failed(
             InstanceEvent::GatewayReached(visit)
             | InstanceEvent::TaskActivated(visit)
             | InstanceEvent::EventPassed(visit) => reached.extend(stays(&visit.node).then(|| visit.clone())),
-            InstanceEvent::GatewayReentered { node } => reached.extend(state.node(node).map(|known| NodeVisit {
+            InstanceEvent::NodeReentered { node } => reached.extend(state.node(node).map(|known| NodeVisit {
                 node: known.id.clone(),
                 key: known.key.clone(),
                 element_type: known.element_type.number(),

@@ -34,6 +34,7 @@ impl Outcome {
                     outcome.ended_at.push(visit.node.clone());
                 }
                 InstanceEvent::EventPassed(visit) => last_passed = Some(visit.node.clone()),
+                InstanceEvent::NodeReentered { node } => last_passed = Some(node.clone()),
                 InstanceEvent::FlowCompleted => outcome.ended_at.extend(last_passed.take()),
                 InstanceEvent::CommitFailed { node, code, detail, .. } => {
                     outcome.code = ResultCode::from_number(*code).unwrap_or(ResultCode::SystemError);
@@ -48,7 +49,6 @@ impl Outcome {
                 }
                 InstanceEvent::FlowStarted { .. }
                 | InstanceEvent::GatewayReached(_)
-                | InstanceEvent::GatewayReentered { .. }
                 | InstanceEvent::HookAnswered { .. }
                 | InstanceEvent::BranchTaken { .. }
                 | InstanceEvent::TaskCommitted { .. }

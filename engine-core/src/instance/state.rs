@@ -327,11 +327,16 @@ impl FlowInstance {
             InstanceEvent::TaskActivated(visit) | InstanceEvent::GatewayReached(visit) => {
                 self.visit(visit, NodeStatus::Active, &given.envelope);
             }
-            InstanceEvent::GatewayReentered { node } => {
+            InstanceEvent::NodeReentered { node } => {
                 let source = self.node(node).and_then(|node| node.source.clone());
                 let (_, entry) = self.arrival(source.as_ref());
                 if let Some(node) = self.node_mut(node) {
-                    node.status = NodeStatus::Active;
+                    let passes = node.element_type == ElementType::EndEvent;
+                    node.status = if passes {
+                        NodeStatus::Completed
+                    } else {
+                        NodeStatus::Active
+                    };
                     node.leave = entry.clone();
                     node.entry = entry;
                     node.modified_at = at;

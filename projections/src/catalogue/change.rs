@@ -165,7 +165,7 @@ impl Change {
                 InstanceEvent::EventPassed(_)
                 | InstanceEvent::TaskActivated(_)
                 | InstanceEvent::GatewayReached(_)
-                | InstanceEvent::GatewayReentered { .. }
+                | InstanceEvent::NodeReentered { .. }
                 | InstanceEvent::HookAnswered { .. }
                 | InstanceEvent::BranchTaken { .. }
                 | InstanceEvent::TaskCommitted { .. }

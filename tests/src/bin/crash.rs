@@ -572,7 +572,10 @@ impl Ledger {
     fn repeat_open(&mut self, engine: &BlockingEngine) -> Result<(), EngineError> {
         let mut done = BTreeMap::new();
         let mut undone = BTreeSet::new();
-        for (id, command) in std::mem::take(&mut self.open) {
+        // Those that nothing overtook come first: an overtaken one may still be done, and then the instance has gone on.
+        let open = std::mem::take(&mut self.open).into_iter();
+        let (overtaken, latest): (Vec<_>, Vec<_>) = open.partition(|(id, _)| self.overtaken.contains(id));
+        for (id, command) in latest.into_iter().chain(overtaken) {
             let first = command.give(engine);
             let before = engine.engine().counters().records;
             let second = command.give(engine);

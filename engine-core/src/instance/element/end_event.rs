@@ -7,6 +7,9 @@ use crate::instance::element::WayBack;
 use crate::model::element::Element;
 
 pub(super) fn enter(walk: &mut Walk<'_, '_>, element: &Element, source: Option<NodeInstanceId>) -> NodeInstanceId {
+    if let Some(node) = walk.enter_again(element, source.as_ref()) {
+        return node;
+    }
     let visit = walk.visit(element, source);
     let node = visit.node.clone();
     walk.recorder.record(InstanceEvent::EventPassed(visit));

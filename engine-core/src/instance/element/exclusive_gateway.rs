@@ -8,13 +8,7 @@ use crate::model::element::Element;
 
 /// Enters the gateway; one that failed in an earlier attempt from the same source is entered again.
 pub(super) fn enter(walk: &mut Walk<'_, '_>, element: &Element, source: Option<NodeInstanceId>) -> NodeInstanceId {
-    let failed = source
-        .as_ref()
-        .and_then(|source| walk.recorder.state().failed_successor(source, &element.key))
-        .map(|node| node.id.clone());
-    if let Some(node) = failed {
-        walk.recorder
-            .record(InstanceEvent::GatewayReentered { node: node.clone() });
+    if let Some(node) = walk.enter_again(element, source.as_ref()) {
         return node;
     }
     let visit = walk.visit(element, source);
