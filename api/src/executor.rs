@@ -12,7 +12,9 @@ use flowledger_engine_core::decider::{Decider, Decision};
 use flowledger_engine_core::deployment::Deployment;
 use flowledger_engine_core::event::{Actor, AnyRecord, Envelope, Given, InstanceRecord, ModuleRecord, Record};
 use flowledger_engine_core::expression::ExpressionCalculator;
-use flowledger_engine_core::id::{CommandId, FlowDeployId, FlowModuleId, IdGenerator, NodeInstanceId};
+use flowledger_engine_core::id::{
+    CommandId, FlowDeployId, FlowModuleId, Id, IdGenerator, IdKind, IdOrigin, NodeInstanceId,
+};
 use flowledger_engine_core::instance::FlowInstance;
 use flowledger_engine_core::limits::Limits;
 use flowledger_engine_core::model::flow_model::FlowModel;
@@ -21,6 +23,7 @@ use flowledger_engine_core::module::FlowModule;
 use flowledger_engine_core::profile::Profile;
 use flowledger_engine_core::result_code::ResultCode;
 use flowledger_engine_core::time::Timestamp;
+use flowledger_engine_core::value;
 use flowledger_engine_core::variables::InstanceData;
 use flowledger_event_store::{Append, AppendError, Offset, Revision, Store, Stored, StreamId};
 use flowledger_projections::{Catalogue, CatalogueError};
@@ -36,6 +39,8 @@ use crate::time_out::{self, Missed};
 const CONFLICT_RETRIES: usize = 8;
 /// Questions one decision may ask: hooks of a long way, drafts of nested modules.
 const QUESTIONS_MAX: usize = 10_000;
+/// Characters kept of what a failing hook says.
+const FAILURE_CHARS: usize = 500;
 /// Records read of a stream at a time.
 const READ_BATCH: usize = 512;
 
@@ -254,7 +259,7 @@ impl Executor {
                 .iter()
                 .position(|known| *known == given.envelope.command_id)
             {
-                return self.repeated(stream, index as u64 + 1, &given.command).await;
+                return self.repeated(stream, index as u64 + 1, &given).await;
             }
             if let Some(expected) = meta.expected_version.filter(|expected| *expected != state.version()) {
                 let detail = format!("expected version {expected}, actual version {}", state.version());
@@ -266,7 +271,8 @@ impl Executor {
                 });
             }
             given.envelope.version = state.version() + 1;
-            given.envelope.recorded_at = self.clock.now().max(state.last_recorded_at());
+            let now = guarded("clock", || self.clock.now())?;
+            given.envelope.recorded_at = now.max(state.last_recorded_at());
             let (events, after) = match self.decide(&*state, &given).await {
                 Ok(Decision::Record { events, state }) => (events, state),
                 Ok(Decision::Unchanged(code)) => {
@@ -318,6 +324,20 @@ impl Executor {
         .into())
     }
 
+    /// The id of the module or instance that a command founds, and with it its stream.
+    pub(crate) fn founding_id(&self, command_id: &CommandId, kind: IdKind) -> Result<Id, EngineError> {
+        guarded("id generator", || {
+            self.ids.generate(
+                IdOrigin {
+                    command_id,
+                    stream: None,
+                },
+                kind,
+                0,
+            )
+        })
+    }
+
     /// The fold of a stream as of now.
     pub(crate) async fn load<D: Streamed>(&self, stream: [u8; 16]) -> Result<Arc<D>, EngineError> {
         if !self.in_doubt.holds(&stream)
@@ -328,6 +348,20 @@ impl Executor {
         // Only who is in the lane may fill the cache, so that a slow reader never puts back an older fold.
         let _lane: Lane = self.lanes.enter(stream).await;
         self.load_in_lane(stream).await.map(|fold| fold.state)
+    }
+
+    /// The fold of another stream, for a command that is in a lane already: it never waits for a second lane, so that no
+    /// two commands can wait for each other. The fold is kept where the lane happens to be free.
+    async fn load_aside<D: Streamed>(&self, stream: [u8; 16]) -> Result<Arc<D>, EngineError> {
+        if !self.in_doubt.holds(&stream)
+            && let Some(fold) = D::cache(self).get(&stream)
+        {
+            return Ok(fold.state);
+        }
+        match self.lanes.try_enter(stream) {
+            Some(_lane) => self.load_in_lane(stream).await.map(|fold| fold.state),
+            None => self.fold::<D>(stream, u64::MAX).await.map(|(fold, _)| fold.state),
+        }
     }
 
     async fn load_in_lane<D: Streamed>(&self, stream: [u8; 16]) -> Result<Fold<D>, EngineError> {
@@ -395,11 +429,11 @@ impl Executor {
         &self,
         stream: [u8; 16],
         version: u64,
-        command: &D::Command,
+        given: &Given<D::Command>,
     ) -> Result<Done<D>, Refused<D>> {
         let (Fold { state, .. }, record) = self.fold::<D>(stream, version).await?;
         match record {
-            Some(record) if record.given.command == *command => Ok(Done {
+            Some(record) if is_same(&record.given, given) => Ok(Done {
                 state,
                 effect: Effect::Recorded(record),
             }),
@@ -479,7 +513,7 @@ impl Executor {
                 answers.deployments.insert(id, standing);
             }
             Question::LatestDeployment(id) => {
-                let module = self.load::<FlowModule>(id.id().to_bytes()).await?;
+                let module = self.load_aside::<FlowModule>(id.id().to_bytes()).await?;
                 let standing = match module.latest_deployment() {
                     Some(latest) => self.standing(&module, &id, &latest.flow_deploy_id).await?,
                     None => ModuleStanding::Unknown,
@@ -488,7 +522,7 @@ impl Executor {
             }
             Question::Drafts(ids) => {
                 for id in ids {
-                    let module = self.load::<FlowModule>(id.id().to_bytes()).await?;
+                    let module = self.load_aside::<FlowModule>(id.id().to_bytes()).await?;
                     // A module without a readable draft counts as one that calls nothing.
                     let draft = module.flow_module_id.as_ref().map(|_| {
                         let text = module.definition.flow_model.as_deref().unwrap_or_default();
@@ -515,7 +549,9 @@ impl Executor {
         let Some(entry) = entry else {
             return Ok(ModuleStanding::Unknown);
         };
-        let module = self.load::<FlowModule>(entry.flow_module_id.id().to_bytes()).await?;
+        let module = self
+            .load_aside::<FlowModule>(entry.flow_module_id.id().to_bytes())
+            .await?;
         self.standing(&module, &entry.flow_module_id, id).await
     }
 
@@ -541,7 +577,7 @@ impl Executor {
         if let Some(deployment) = self.deployments.get(id) {
             return Ok(Some(deployment));
         }
-        let module = self.load::<FlowModule>(module_id.id().to_bytes()).await?;
+        let module = self.load_aside::<FlowModule>(module_id.id().to_bytes()).await?;
         let Some(deployed) = module.deployment(id) else {
             return Ok(None);
         };
@@ -572,24 +608,45 @@ impl Executor {
         let mut failures = Vec::new();
         for hook in &self.hooks {
             let what = match time_out::within(self.hook_time_out, || hook.call(call)).await {
-                Ok(Ok(answer)) => {
-                    let bytes: usize = answer.iter().map(InstanceData::weight).sum();
-                    if bytes <= self.limits.hook_bytes {
+                Ok(Ok(answer)) => match self.check_answer(&answer) {
+                    Ok(()) => {
                         merged.extend(answer.into_iter().map(|variable| (variable.key.clone(), variable)));
                         continue;
                     }
-                    format!("answered {bytes} bytes; the limit is Limits::hook_bytes")
-                }
+                    Err(wrong) => wrong,
+                },
                 Ok(Err(error)) => error.to_string(),
                 Err(Missed::Late) => format!("did not answer within {} ms", self.hook_time_out.as_millis()),
                 Err(Missed::Panicked(text)) => format!("panicked: {text}"),
             };
+            let what = value::shortened(&what, FAILURE_CHARS);
             failures.push(format!("{}: {what}", hook.name()).into());
         }
         HookAnswer {
             variables: merged.into_values().collect(),
             failures,
         }
+    }
+
+    /// Whether a hook's answer can be stored.
+    fn check_answer(&self, answer: &[InstanceData]) -> Result<(), String> {
+        for variable in answer {
+            let key = value::shortened(&variable.key, 40);
+            variable
+                .value
+                .check()
+                .map_err(|wrong| format!("answered {key} with a value that cannot be stored: {wrong}"))?;
+        }
+        let bytes = answer
+            .iter()
+            .fold(0usize, |sum, variable| sum.saturating_add(variable.weight()));
+        if bytes > self.limits.hook_bytes {
+            return Err(format!(
+                "answered {bytes} bytes; the limit is {} (Limits::hook_bytes)",
+                self.limits.hook_bytes
+            ));
+        }
+        Ok(())
     }
 
     async fn append<D: Streamed>(&self, state: &D, record: &RecordOf<D>) -> Result<Offset, Unstored> {
@@ -656,6 +713,13 @@ enum Unstored {
     Failed(EngineError),
 }
 
+/// Whether two commands say the same: what is asked, by whom and why.
+fn is_same<C: PartialEq>(left: &Given<C>, right: &Given<C>) -> bool {
+    left.command == right.command
+        && left.envelope.actor == right.envelope.actor
+        && left.envelope.reason == right.envelope.reason
+}
+
 fn too_many_questions() -> EngineError {
     EngineError::new(ResultCode::Overloaded, "the command asks too many questions")
 }
@@ -677,6 +741,17 @@ fn read_record<D: Streamed>(stored: &Stored, version: u64) -> Result<Option<Reco
         ));
     }
     Ok(D::from_any(record))
+}
+
+/// Calls the host; a panic there is an answer, not the end.
+pub(crate) fn guarded<T>(what: &str, call: impl FnOnce() -> T) -> Result<T, EngineError> {
+    catch_unwind(AssertUnwindSafe(call)).map_err(|panic| {
+        let detail = format!(
+            "the host's {what} panicked: {}; nothing was recorded",
+            panic_text(&*panic)
+        );
+        EngineError::new(ResultCode::SystemError, detail)
+    })
 }
 
 pub(crate) fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {

@@ -109,7 +109,7 @@ fn listen(executor: &Weak<Executor>, stopping: &AtomicBool, listener: &dyn Liste
         let stops = stopping.load(Ordering::Acquire);
         let told = tell(&executor, &index_name, &mut position, listener);
         // At the end it is told what is there already, then it stops.
-        if stops {
+        if stops && !matches!(told, Ok(1..)) {
             return;
         }
         match told {

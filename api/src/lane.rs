@@ -56,6 +56,20 @@ impl Lanes {
         }
     }
 
+    /// Enters a stream's lane if nobody is in it.
+    pub(crate) fn try_enter(self: &Arc<Self>, key: Key) -> Option<Lane> {
+        match self.shard(&key).entry(key) {
+            Entry::Vacant(free) => {
+                free.insert(VecDeque::new());
+            }
+            Entry::Occupied(_) => return None,
+        }
+        Some(Lane {
+            lanes: Some(self.clone()),
+            key,
+        })
+    }
+
     fn shard(&self, key: &Key) -> MutexGuard<'_, Waiting> {
         let [first, ..] = key;
         let [shard, ..] = &self.shards;

@@ -231,6 +231,20 @@ pub struct NodeVisit {
     pub source: Option<NodeInstanceId>,
 }
 
+/// What the hooks of a gateway said in an attempt that failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HookHeard {
+    /// The gateway.
+    pub node: NodeInstanceId,
+    /// The answer.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub variables: Vec<InstanceData>,
+    /// What went wrong in hooks.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failures: Vec<Arc<str>>,
+}
+
 /// One condition that was evaluated, and how it came out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Evaluated {
@@ -326,6 +340,9 @@ pub enum InstanceEvent {
         /// The nodes the attempt reached; all of them failed.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         reached: Vec<NodeVisit>,
+        /// What hooks said on the way.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        hooks: Vec<HookHeard>,
     },
     /// The root flow reached an end event.
     FlowCompleted,

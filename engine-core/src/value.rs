@@ -74,6 +74,29 @@ impl Value {
         }
     }
 
+    /// Whether the value can be stored and read again: numbers kept as text are numbers, and nothing nests deeper than
+    /// [`MAX_DEPTH`]. Values read from JSON always can.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn check(&self) -> Result<(), String> {
+        self.check_at(0)
+    }
+
+    fn check_at(&self, depth: usize) -> Result<(), String> {
+        if depth > MAX_DEPTH {
+            return Err(format!("it nests deeper than {MAX_DEPTH} levels"));
+        }
+        match self {
+            Self::Number(text) if !is_json_number(text) || serde_json::from_str::<&RawValue>(text).is_err() => {
+                Err(format!("{:?} is not a number", shortened(text, 40)))
+            }
+            Self::List(items) => items.iter().try_for_each(|item| item.check_at(depth + 1)),
+            Self::Map(entries) => entries.values().try_for_each(|value| value.check_at(depth + 1)),
+            Self::Null | Self::Bool(_) | Self::Int(_) | Self::Decimal(_) | Self::Number(_) | Self::Text(_) => Ok(()),
+        }
+    }
+
     /// Bytes the value takes, roughly: what the limits on variables count.
     pub fn weight(&self) -> usize {
         match self {
@@ -139,6 +162,14 @@ impl Value {
             Some(b'n') => Ok(Self::Null),
             _ => Self::number(text).ok_or_else(|| de::Error::custom(format_args!("{text} is not a number"))),
         }
+    }
+}
+
+/// The first characters of a text, marked where more was there.
+pub fn shortened(text: &str, chars: usize) -> String {
+    match text.char_indices().nth(chars) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text.to_owned(),
     }
 }
 

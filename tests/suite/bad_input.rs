@@ -10,7 +10,7 @@ use flowledger::store::Health;
 use flowledger::{
     BlockingEngine, CommitTaskParam, CreateFlowParam, DeployModel, Engine, EngineError, FlowInstanceId, FlowModuleId,
     InstanceData, InstanceFilter, InstanceQuery, Limits, ListParam, ModelLimits, NodeInstanceId, Profile,
-    StartProcessParam, Timestamp,
+    StartProcessParam, Timestamp, Value,
 };
 use flowledger_tests::sketch::flow;
 use serde::Serialize;
@@ -1109,4 +1109,124 @@ fn engine_lives_on_after_all_kinds_of_bad_input() {
             .version,
         2
     );
+}
+
+#[test]
+fn command_id_of_another_tenant_is_refused() {
+    let bench = Bench::new(Profile::Documented);
+    let model = flow("main", LINE).flow_model.to_string();
+    for operation in ["createFlow", "updateFlow"] {
+        let mut request = bench.good(operation);
+        request["commandId"] = json!("once");
+        if operation == "updateFlow" {
+            request["flowModel"] = json!(model);
+        }
+        give(&bench.engine, operation, &request).expect("the first one is taken");
+        request["tenant"] = json!("another tenant");
+        bench.assert_refused(operation, &request, 7301);
+    }
+}
+
+fn nested(levels: usize) -> Value {
+    (0..levels).fold(Value::Int(1), |inside, level| {
+        if level % 2 == 0 {
+            Value::from(vec![inside])
+        } else {
+            Value::Map(
+                [("m".into(), inside)]
+                    .into_iter()
+                    .collect::<std::collections::BTreeMap<_, _>>()
+                    .into(),
+            )
+        }
+    })
+}
+
+#[test]
+fn deep_variables_from_code_are_refused() {
+    let bench = Bench::new(Profile::Documented);
+    let (instance, task) = (FlowInstanceId::new(&bench.instance), NodeInstanceId::new(&bench.task));
+    for levels in [65, 200, 500, 1_000, 1_100, 3_000] {
+        let before = log(&bench.engine).len();
+        let param = CommitTaskParam::new(&instance, &task).variable("deep", nested(levels));
+        let error = bench.engine.commit_task(param).expect_err("too deep");
+        assert_eq!(error.err_code(), 2001, "{levels} levels: {error}");
+        assert_eq!(log(&bench.engine).len(), before);
+    }
+    let param = CommitTaskParam::new(&instance, &task).variable("deep", nested(64));
+    bench.engine.commit_task(param).expect("64 levels are fine");
+    let other = bench.engine.get_instance_data(&instance).expect("the instance answers");
+    assert_eq!(other.variables[0].value, nested(64));
+    verified(&bench.engine);
+}
+
+#[test]
+fn number_from_code_that_is_no_number_does_not_spoil_the_log() {
+    let store = memory();
+    let engine = engine_on(&store);
+    let (instance, task) = started(&engine, &deployed(&engine, LINE));
+    let param = CommitTaskParam::new(&instance, &task).variable("n", Value::Number("NaN".into()));
+    let error = engine.commit_task(param).expect_err("that is no number");
+    assert_eq!(error.err_code(), 2001, "{error}");
+    assert_eq!(
+        engine_on(&store)
+            .get_instance_data(&instance)
+            .expect("it is there")
+            .version,
+        1
+    );
+}
+
+#[test]
+fn deep_value_of_a_hook_is_a_failure_of_the_hook() {
+    // 1019 levels and more leave a record that cannot be read, if the stack lasts so long.
+    let engine = opened(Engine::builder().hook_fn("deep", |_| Ok(vec![InstanceData::new("deep", nested(200))])));
+    let gate = "start -> ask -> gate[hookInfoIds=h]; gate -(default)-> check -> end; gate -(a == 1)-> end";
+    let (instance, task) = started(&engine, &deployed(&engine, gate));
+    engine
+        .commit_task(CommitTaskParam::new(&instance, &task).variable("a", 2))
+        .expect("never fatal");
+    let data = engine.get_instance_data(&instance).expect("it is there").variables;
+    assert_eq!(data, [InstanceData::new("a", 2)]);
+}
+
+#[test]
+fn failed_commits_do_not_repeat_a_long_condition() {
+    let bench = Bench::new(Profile::Documented);
+    let condition = format!("a == {}1", "1 + ".repeat(100_000));
+    let sketch = format!("start -> ask -> gate; gate -({condition})-> high -> end; gate -(default)-> low -> end");
+    let (instance, task) = started(&bench.engine, &deployed(&bench.engine, &sketch));
+    let param = CommitTaskParam::new(&instance, &task).variable("a", 1);
+    let error = bench.engine.commit_task(param).expect_err("the condition is too long");
+    let recorded = log(&bench.engine).last().expect("there are records").bytes.len();
+    assert!(
+        error.err_msg().len() < 2_000 && recorded < 2_000,
+        "{} and {recorded} bytes",
+        error.err_msg().len()
+    );
+}
+
+#[test]
+fn weight_of_an_instance_follows_the_bytes_of_its_data() {
+    use flowledger_engine_core::decider::Decider as _;
+    use flowledger_engine_core::instance::FlowInstance;
+    let engine = engine_on(&memory());
+    let module = deployed(&engine, LINE);
+    let weigh = |bytes: usize| {
+        let param = StartProcessParam::of_module(module.clone()).variable("a", "x".repeat(bytes));
+        let id = engine
+            .start_process(param)
+            .expect("it starts")
+            .flow_instance_id
+            .expect("an instance");
+        let mut state = FlowInstance::default();
+        for entry in engine.instance_records(id).expect("records") {
+            let flowledger::AnyRecord::Instance(record) = entry.record else {
+                panic!("a record of an instance")
+            };
+            state.apply_record(&record);
+        }
+        state.weight()
+    };
+    assert!(weigh(4_000_000) > 4_000_000, "4 MB weigh {} bytes", weigh(4_000_000));
 }

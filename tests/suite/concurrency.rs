@@ -18,7 +18,7 @@ use flowledger::{
     AnyRecord, BlockingEngine, CommandId, CommitTaskParam, CreateFlowParam, DeployFlowParam, Engine, EngineBuilder,
     EngineError, FlowInstanceId, FlowModuleId, Hook, HookCall, HostError, Id, IdGenerator, IdKind, IdOrigin,
     InstanceData, InstanceFilter, ListParam, Listener, RollbackTaskParam, RuntimeResult, StartProcessParam,
-    TerminateProcessParam,
+    TerminateProcessParam, UpdateFlowParam,
 };
 use flowledger_engine_core::event::InstanceEvent;
 use flowledger_engine_core::id::NameBasedIds;
@@ -1271,4 +1271,160 @@ fn close_waits_for_commands_under_way_or_refuses_them() {
         }
         verified(&reopened);
     });
+}
+
+/// Two modules that call each other, not yet deployed.
+fn entangled(engine: &BlockingEngine) -> [FlowModuleId; 2] {
+    let create = || {
+        let param = CreateFlowParam {
+            tenant: "t".into(),
+            caller: "c".into(),
+            ..CreateFlowParam::default()
+        };
+        engine
+            .create_flow(param)
+            .expect("a module can be created")
+            .flow_module_id
+    };
+    let modules = [create(), create()];
+    for (module, called) in [(&modules[0], &modules[1]), (&modules[1], &modules[0])] {
+        let model = flow(
+            "main",
+            &format!("start -> call[callActivityFlowModuleId={called}] -> end"),
+        )
+        .flow_model;
+        engine
+            .update_flow(UpdateFlowParam {
+                tenant: "t".into(),
+                caller: "c".into(),
+                flow_module_id: module.to_string(),
+                flow_model: model.to_string(),
+                ..UpdateFlowParam::default()
+            })
+            .expect("a draft can be saved");
+    }
+    modules
+}
+
+#[test]
+fn deploying_modules_that_call_each_other_at_once_does_not_hang() {
+    let engine = opened(Engine::builder().store(Hesitant::on(&memory())).cache_bytes(0));
+    let modules = entangled(&engine);
+    let deploy = |module: &FlowModuleId| {
+        let flow_module_id = module.to_string();
+        let param = DeployFlowParam {
+            tenant: "t".into(),
+            caller: "c".into(),
+            flow_module_id,
+            ..DeployFlowParam::default()
+        };
+        engine.engine().deploy_flow(param)
+    };
+    let mut deploying = modules.each_ref().map(|module| (Box::pin(deploy(module)), None));
+    for _ in 0..10_000 {
+        for (future, answer) in &mut deploying {
+            if answer.is_none() {
+                if let Poll::Ready(done) = poll(future.as_mut()) {
+                    *answer = Some(done);
+                }
+            }
+        }
+    }
+    for (_, answer) in deploying {
+        let error = answer
+            .expect("the deployment comes to an end")
+            .expect_err("the flows call each other");
+        assert_eq!(error.err_code(), 2003, "{error}");
+    }
+}
+
+#[test]
+fn closing_tells_a_listener_what_it_missed() {
+    let store = memory();
+    let engine = engine_on(&store);
+    let module = deployed(&engine, LINE);
+    for _ in 0..1_000 {
+        started(&engine, &module);
+    }
+    drop(engine);
+    let heard = Arc::new(Heard::default());
+    let engine = listened(&store, &heard, 0, 0);
+    engine.close().expect("the store closes");
+    let told = heard.told.lock().expect("the listener does not panic").len();
+    assert_eq!(told, 1_003);
+}
+
+#[test]
+fn hook_with_an_endless_error_is_not_fatal() {
+    let talkative = Behaving(
+        "talkative",
+        Box::new(|_| Box::pin(async { Err("x".repeat(20 << 20).into()) })),
+    );
+    let (stands_at, failures) = past_a_hook(Engine::builder().hook(talkative));
+    assert_eq!((stands_at.as_str(), failures.len()), ("reject", 1));
+    assert!(failures[0].len() < 1 << 20, "{} bytes were recorded", failures[0].len());
+}
+
+#[test]
+fn panicking_id_generator_does_not_break_through_start_and_create() {
+    for kind in [IdKind::FlowInstance, IdKind::FlowModule] {
+        let told_to = Arc::new(Mutex::new(None));
+        let engine = opened(Engine::builder().id_generator(PanickingIds(told_to.clone())));
+        let module = deployed(&engine, LINE);
+        *told_to.lock().expect("nobody panics here") = Some(kind);
+        let error = match kind {
+            IdKind::FlowInstance => engine.start_process(StartProcessParam::of_module(module)).map(drop),
+            _ => {
+                let param = CreateFlowParam {
+                    tenant: "t".into(),
+                    caller: "c".into(),
+                    ..CreateFlowParam::default()
+                };
+                engine.create_flow(param).map(drop)
+            }
+        };
+        assert_eq!(error.expect_err("no id").err_code(), 5000, "{kind:?}");
+    }
+}
+
+struct PanickingClock(Arc<std::sync::atomic::AtomicBool>);
+
+impl flowledger::Clock for PanickingClock {
+    fn now(&self) -> flowledger::Timestamp {
+        assert!(!self.0.load(Ordering::SeqCst), "no time today");
+        flowledger::Timestamp::from_millis(0)
+    }
+}
+
+#[test]
+fn panicking_clock_is_answered_with_5000() {
+    let panics = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let engine = opened(Engine::builder().clock(PanickingClock(panics.clone())));
+    let (instance, task) = started(&engine, &deployed(&engine, LINE));
+    panics.store(true, Ordering::SeqCst);
+    let error = engine
+        .commit_task(CommitTaskParam::new(&instance, &task))
+        .expect_err("no time");
+    assert_eq!(error.err_code(), 5000, "{error}");
+}
+
+#[test]
+fn failed_commit_records_what_its_hooks_did() {
+    let failing = Behaving(
+        "failing",
+        Box::new(|_| Box::pin(async { Err("no answer today".into()) })),
+    );
+    let engine = opened(Engine::builder().hook(failing));
+    let (instance, task) = started(&engine, &deployed(&engine, HOOKED));
+    // `hooked` is missing, because the hook failed.
+    let error = engine
+        .commit_task(CommitTaskParam::new(&instance, &task))
+        .expect_err("it dies at the gateway");
+    assert_eq!(error.err_code(), 4015, "{error}");
+    let records = engine.instance_records(instance).expect("the instance has records");
+    let text = records[1].to_json().expect("JSON");
+    assert!(
+        text.contains("no answer today"),
+        "the record says nothing of the hook: {text}"
+    );
 }

@@ -103,6 +103,7 @@ impl Teller {
                 detail,
                 evaluated,
                 reached,
+                hooks: _,
             } => {
                 let text = ResultCode::from_number(*code).map_or("", |code| code.entry().text);
                 let mut fact = format!("the commit of {} failed: {code} {text}: {detail}", self.key(node));

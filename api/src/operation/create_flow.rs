@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use flowledger_engine_core::event::{Actor, FlowDescription, ModuleCommand};
-use flowledger_engine_core::id::{FlowModuleId, IdKind, IdOrigin};
+use flowledger_engine_core::id::{FlowModuleId, IdKind};
 use flowledger_engine_core::module::FlowModule;
 use flowledger_engine_core::result_code::{CodeContext, ResultCode};
 use serde::{Deserialize, Serialize};
@@ -58,15 +58,8 @@ impl Engine {
         let (command, meta) = self.create_command(param).map_err(answered)?;
         let id: FlowModuleId = self
             .executor()
-            .ids
-            .generate(
-                IdOrigin {
-                    command_id: &meta.command_id,
-                    stream: None,
-                },
-                IdKind::FlowModule,
-                0,
-            )
+            .founding_id(&meta.command_id, IdKind::FlowModule)
+            .map_err(|error| error.answered_as(self.profile(), CodeContext::Other))?
             .into();
         let done = self
             .run_module(&id, command, meta, ResultCode::DefinitionInsertFailed)

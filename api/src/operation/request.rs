@@ -6,6 +6,7 @@ use flowledger_engine_core::event::Actor;
 use flowledger_engine_core::id::CommandId;
 use flowledger_engine_core::limits::Limits;
 use flowledger_engine_core::result_code::ResultCode;
+use flowledger_engine_core::value;
 use flowledger_engine_core::variables::InstanceData;
 use serde::{Deserialize, Serialize};
 
@@ -78,6 +79,14 @@ impl<'l> Check<'l> {
             return Err(invalid(format!(
                 "variables[{index}].key is blank; every variable needs a key"
             )));
+        }
+        for variable in variables {
+            if let Err(wrong) = variable.value.check() {
+                let key = value::shortened(&variable.key, 40);
+                return Err(invalid(format!(
+                    "the value of variable {key} cannot be stored: {wrong}"
+                )));
+            }
         }
         let bytes = variables
             .iter()

@@ -1,7 +1,7 @@
 //! startProcess: a new instance, run to its first task or its end.
 
 use flowledger_engine_core::event::InstanceCommand;
-use flowledger_engine_core::id::{FlowDeployId, FlowInstanceId, FlowModuleId, IdKind, IdOrigin};
+use flowledger_engine_core::id::{FlowDeployId, FlowInstanceId, FlowModuleId, IdKind};
 use flowledger_engine_core::result_code::{CodeContext, ResultCode};
 use flowledger_engine_core::value::Value;
 use flowledger_engine_core::variables::InstanceData;
@@ -70,15 +70,8 @@ impl Engine {
             .map_err(|error| error.answered_as(self.profile(), CodeContext::Other))?;
         let id: FlowInstanceId = self
             .executor()
-            .ids
-            .generate(
-                IdOrigin {
-                    command_id: &meta.command_id,
-                    stream: None,
-                },
-                IdKind::FlowInstance,
-                0,
-            )
+            .founding_id(&meta.command_id, IdKind::FlowInstance)
+            .map_err(|error| error.answered_as(self.profile(), CodeContext::Other))?
             .into();
         let done = self.run(&id, command, meta).await.map_err(|error| match error.code() {
             ResultCode::StoreUnavailable => error.under(ResultCode::SaveInstanceFailed),

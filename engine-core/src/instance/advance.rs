@@ -14,6 +14,10 @@ use crate::instance::state::{FlowIndex, FlowInstance, NodeInstance};
 use crate::model::element::Element;
 use crate::profile::Profile;
 use crate::result_code::ResultCode;
+use crate::value::shortened;
+
+/// Characters of a condition, and of what is wrong with it, that an answer and its record repeat.
+const EXPRESSION_CHARS: usize = 200;
 
 /// Where an element sends the flow.
 pub(super) enum Next {
@@ -313,7 +317,8 @@ impl<'a, 'g> Walk<'a, 'g> {
             (ExpressionError::Missing { .. }, Profile::Documented) => ResultCode::ExpressionDataMissing,
             _ => ResultCode::ExpressionFailed,
         };
-        let expression = flow.condition().unwrap_or_default();
+        let error = shortened(&error.to_string(), EXPRESSION_CHARS * 2);
+        let expression = shortened(flow.condition().unwrap_or_default(), EXPRESSION_CHARS);
         Failure {
             code,
             detail: format!("{error}: sequence flow {}, expression={expression}", flow.key),

@@ -2,7 +2,7 @@
 
 use crate::context::{Context, ModuleStanding, Question};
 use crate::decider::{Decider, Decision, Recorder};
-use crate::event::{Given, InstanceCommand, InstanceEvent, NodeVisit};
+use crate::event::{Given, HookHeard, InstanceCommand, InstanceEvent, NodeVisit};
 use crate::id::{FlowDeployId, FlowInstanceId, FlowModuleId, IdKind, NodeInstanceId};
 use crate::instance::advance::{self, Failure, Halt, Next, Walk};
 use crate::instance::element;
@@ -201,6 +201,7 @@ fn failed(
     failure: Failure,
 ) -> Decision<FlowInstance> {
     let mut reached = Vec::new();
+    let mut hooks = Vec::new();
     // Of a sub flow that this attempt started nothing stays (T-22).
     let stays = |node| {
         walk.recorder
@@ -213,6 +214,16 @@ fn failed(
             InstanceEvent::GatewayReached(visit)
             | InstanceEvent::TaskActivated(visit)
             | InstanceEvent::EventPassed(visit) => reached.extend(stays(&visit.node).then(|| visit.clone())),
+            InstanceEvent::HookAnswered {
+                node,
+                variables,
+                failures,
+                ..
+            } => hooks.push(HookHeard {
+                node: node.clone(),
+                variables: variables.clone(),
+                failures: failures.clone(),
+            }),
             InstanceEvent::NodeReentered { node } => reached.extend(state.node(node).map(|known| NodeVisit {
                 node: known.id.clone(),
                 key: known.key.clone(),
@@ -229,6 +240,7 @@ fn failed(
         detail: failure.detail.into(),
         evaluated: failure.evaluated,
         reached,
+        hooks,
     });
     recorder.finish()
 }

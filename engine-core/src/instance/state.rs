@@ -5,10 +5,10 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::event::{Envelope, Given, InstanceCommand, InstanceEvent, NodeVisit, Reopened};
-use crate::id::{CommandId, FlowDeployId, FlowInstanceId, FlowModuleId, NodeInstanceId};
+use crate::id::{CommandId, FlowDeployId, FlowInstanceId, FlowModuleId, InstanceDataId, NodeInstanceId};
 use crate::model::element::ElementType;
 use crate::time::Timestamp;
-use crate::variables::Snapshot;
+use crate::variables::{InstanceData, Snapshot, Variable};
 
 /// Where a flow instance stands; the numbers are the API document's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -134,6 +134,8 @@ pub struct FlowInstance {
     pub last_recorded_at: Timestamp,
     /// The command ids, by version.
     pub commands: Vec<CommandId>,
+    /// Bytes of all snapshots, roughly.
+    data_bytes: usize,
     flows: Vec<Arc<Flow>>,
     nodes: Vec<Arc<NodeInstance>>,
 }
@@ -247,8 +249,20 @@ impl FlowInstance {
 
     /// Bytes the instance takes in memory, roughly.
     pub fn weight(&self) -> usize {
-        let variables = self.current_data(FlowIndex::ROOT).variables.len();
-        512 + self.nodes.len() * 320 + self.commands.len() * 24 + (variables + self.nodes.len()) * 160
+        512 + self.flows.len() * 256 + self.nodes.len() * 320 + self.commands.len() * 24 + self.data_bytes
+    }
+
+    /// A snapshot with changes; counts what it adds.
+    fn changed(&mut self, base: &Snapshot, id: Option<&InstanceDataId>, changes: &[InstanceData]) -> Snapshot {
+        let changed = base.merged(id, changes);
+        if id.is_some() {
+            let entries = changed.variables.len() * size_of::<(Arc<str>, Variable)>();
+            let values = changes
+                .iter()
+                .fold(0usize, |sum, change| sum.saturating_add(change.weight()));
+            self.data_bytes = self.data_bytes.saturating_add(entries).saturating_add(values);
+        }
+        changed
     }
 
     fn node_mut(&mut self, id: &NodeInstanceId) -> Option<&mut NodeInstance> {
@@ -348,14 +362,18 @@ impl FlowInstance {
                 variables,
                 failures: _,
             } => {
+                let entry = self.node(node).map(|node| node.entry.clone()).unwrap_or_default();
+                let leave = self.changed(&entry, data.as_ref(), variables);
                 if let Some(node) = self.node_mut(node) {
-                    node.leave = node.entry.merged(data.as_ref(), variables);
+                    node.leave = leave;
                 }
             }
             InstanceEvent::BranchTaken { node, .. } => self.set_status(node, NodeStatus::Completed, at),
             InstanceEvent::TaskCommitted { node, data } => {
+                let entry = self.node(node).map(|node| node.entry.clone()).unwrap_or_default();
+                let leave = self.changed(&entry, data.as_ref(), given.command.variables());
                 if let Some(node) = self.node_mut(node) {
-                    node.leave = node.entry.merged(data.as_ref(), given.command.variables());
+                    node.leave = leave;
                     node.status = NodeStatus::Completed;
                     node.modified_at = at;
                 }
@@ -383,8 +401,10 @@ impl FlowInstance {
                     Some(sub_flow) => transfer.of(&self.current_data(sub_flow).variables),
                     None => Vec::new(),
                 };
+                let entry = self.node(node).map(|node| node.entry.clone()).unwrap_or_default();
+                let leave = self.changed(&entry, data.as_ref(), &handed_out);
                 if let Some(call) = self.node_mut(node) {
-                    call.leave = call.entry.merged(data.as_ref(), &handed_out);
+                    call.leave = leave;
                     call.status = NodeStatus::Completed;
                     call.modified_at = at;
                 }
@@ -432,11 +452,12 @@ impl FlowInstance {
             return;
         };
         let at = given.envelope.recorded_at;
-        let given_data = Snapshot::default().merged(data.as_ref(), given.command.variables());
+        let given_data = self.changed(&Snapshot::default(), data.as_ref(), given.command.variables());
         let handed_in = match (parent.as_ref().and_then(|id| self.node(id)), transfer) {
             (Some(call), Some(transfer)) => transfer.of(&call.entry.variables),
             _ => Vec::new(),
         };
+        let start_data = self.changed(&given_data, data.as_ref(), &handed_in);
         let index = FlowIndex(self.flows.len());
         self.flows.push(Arc::new(Flow {
             flow_instance_id: flow_instance_id.clone(),
@@ -446,7 +467,7 @@ impl FlowInstance {
             caller: caller.clone(),
             parent: parent.clone(),
             status: FlowStatus::Running,
-            start_data: given_data.merged(data.as_ref(), &handed_in),
+            start_data,
             created_at: at,
             modified_at: at,
         }));
