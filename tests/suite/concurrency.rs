@@ -1323,10 +1323,10 @@ fn deploying_modules_that_call_each_other_at_once_does_not_hang() {
     let mut deploying = modules.each_ref().map(|module| (Box::pin(deploy(module)), None));
     for _ in 0..10_000 {
         for (future, answer) in &mut deploying {
-            if answer.is_none() {
-                if let Poll::Ready(done) = poll(future.as_mut()) {
-                    *answer = Some(done);
-                }
+            if answer.is_none()
+                && let Poll::Ready(done) = poll(future.as_mut())
+            {
+                *answer = Some(done);
             }
         }
     }
@@ -1372,16 +1372,15 @@ fn panicking_id_generator_does_not_break_through_start_and_create() {
         let engine = opened(Engine::builder().id_generator(PanickingIds(told_to.clone())));
         let module = deployed(&engine, LINE);
         *told_to.lock().expect("nobody panics here") = Some(kind);
-        let error = match kind {
-            IdKind::FlowInstance => engine.start_process(StartProcessParam::of_module(module)).map(drop),
-            _ => {
-                let param = CreateFlowParam {
-                    tenant: "t".into(),
-                    caller: "c".into(),
-                    ..CreateFlowParam::default()
-                };
-                engine.create_flow(param).map(drop)
-            }
+        let error = if kind == IdKind::FlowInstance {
+            engine.start_process(StartProcessParam::of_module(module)).map(drop)
+        } else {
+            let param = CreateFlowParam {
+                tenant: "t".into(),
+                caller: "c".into(),
+                ..CreateFlowParam::default()
+            };
+            engine.create_flow(param).map(drop)
         };
         assert_eq!(error.expect_err("no id").err_code(), 5000, "{kind:?}");
     }

@@ -254,15 +254,15 @@ impl FlowInstance {
 
     /// A snapshot with changes; counts what it adds.
     fn changed(&mut self, base: &Snapshot, id: Option<&InstanceDataId>, changes: &[InstanceData]) -> Snapshot {
-        let changed = base.merged(id, changes);
+        let snapshot = base.merged(id, changes);
         if id.is_some() {
-            let entries = changed.variables.len() * size_of::<(Arc<str>, Variable)>();
+            let entries = snapshot.variables.len() * size_of::<(Arc<str>, Variable)>();
             let values = changes
                 .iter()
                 .fold(0usize, |sum, change| sum.saturating_add(change.weight()));
             self.data_bytes = self.data_bytes.saturating_add(entries).saturating_add(values);
         }
-        changed
+        snapshot
     }
 
     fn node_mut(&mut self, id: &NodeInstanceId) -> Option<&mut NodeInstance> {
