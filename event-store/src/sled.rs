@@ -8,6 +8,7 @@ mod database;
 mod fault;
 mod index;
 mod layout;
+mod mark;
 mod open;
 mod streams;
 #[cfg(test)]
@@ -25,9 +26,10 @@ use std::time::{Duration, Instant};
 use futures_timer::Delay;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
-use self::database::{Database, panic_text};
+use self::database::{Database, panic_text, unreadable};
 pub use self::fault::{Faults, Step};
 pub use self::index::SledIndex;
+use self::mark::{Found, Marker};
 use self::open::recover;
 use self::streams::{Glimpse, Streams};
 use self::writer::{Request, Waiting, Writer, refuse};
@@ -55,6 +57,11 @@ pub struct SledOptions {
     pub commit_limit: Duration,
     /// Time added to every sync; for measuring what a slower disk would do.
     pub flush_delay: Duration,
+    /// Opens a store with records whose file `mark` is missing or unreadable, and takes its log for whole.
+    ///
+    /// The mark says how far the log reached; without it records missing at the end go unnoticed. Set this for one opening
+    /// only, when you know why the file is gone. A mark that is there and does not fit the log is refused all the same.
+    pub accept_missing_mark: bool,
     /// Sees every step of a commit; for tests.
     #[doc(hidden)]
     pub faults: Option<Arc<dyn Faults>>,
@@ -71,6 +78,7 @@ impl Default for SledOptions {
             checkpoint_records: 1 << 16,
             commit_limit: Duration::from_secs(30),
             flush_delay: Duration::ZERO,
+            accept_missing_mark: false,
             faults: None,
         }
     }
@@ -115,6 +123,9 @@ struct Shared {
     is_ready: AtomicBool,
     is_stopped: AtomicBool,
     counters: AtomicCounters,
+    /// Why the stream index must be built again, once the checkpointer knows.
+    misfit: Mutex<Option<String>>,
+    has_misfit: AtomicBool,
     /// Locked by the writer except while it is at the disk.
     queue: Mutex<mpsc::Receiver<Request>>,
     in_flight: Mutex<Vec<Waiting>>,
@@ -148,17 +159,17 @@ impl SledStore {
         options.checkpoint_records = options.checkpoint_records.max(1);
         let opened = catch_unwind(AssertUnwindSafe(|| {
             let database = Database::open(path, &options, 0)?;
-            let layout = database.layout()?;
-            let recovered = recover(&database, Offset::NONE, options.checkpoint_records)?;
-            Ok((database, layout, recovered))
+            let mark = Found::read(path)?;
+            let layout = database.layout(!mark.is_known())?;
+            let head = database.last_offset()?;
+            let floor = mark.floor(path, &layout.origin, head, options.accept_missing_mark)?;
+            let recovered = recover(&database, Offset::NONE, floor, options.checkpoint_records)?;
+            let marker = Marker::start(path, &mark, layout.origin, recovered.head, options.faults.clone())?;
+            Ok((database, layout, recovered, marker))
         }));
-        let (database, layout, recovered) = opened.unwrap_or_else(|panic| {
-            let what = format!("sled failed: {}", panic_text(&*panic));
-            Err(StoreError::Damaged {
-                place: path.display().to_string(),
-                what,
-            })
-        })?;
+        let (database, layout, recovered, marker) =
+            opened.unwrap_or_else(|_| Err(unreadable(path.display().to_string(), "reading its log")))?;
+        let head = recovered.head;
         let (requests, queue) = mpsc::channel(options.queue.max(1));
         let shared = Arc::new(Shared {
             path: path.to_owned(),
@@ -166,18 +177,20 @@ impl SledStore {
             layout,
             database: RwLock::new(Some(database)),
             streams: RwLock::new(recovered.streams),
-            head: watch::Sender::new(recovered.head),
+            head: watch::Sender::new(head.offset),
             health: Mutex::new(Health::Ready),
             is_ready: AtomicBool::new(true),
             is_stopped: AtomicBool::new(false),
             counters: AtomicCounters::default(),
+            misfit: Mutex::default(),
+            has_misfit: AtomicBool::new(false),
             queue: Mutex::new(queue),
             in_flight: Mutex::default(),
             started: Instant::now(),
             at_disk_since: AtomicU64::new(0),
         });
         let (ending, ended) = channel();
-        let writer = Writer::new(&shared, recovered.head)?;
+        let writer = Writer::new(&shared, head, marker)?;
         spawn("flowledger-write", move || {
             writer.run();
             drop(ending);
@@ -434,7 +447,7 @@ impl Shared {
             });
         };
         catch_unwind(AssertUnwindSafe(|| look(database)))
-            .unwrap_or_else(|panic| Err(database.damaged(format!("sled failed: {}", panic_text(&*panic)))))
+            .unwrap_or_else(|_| Err(unreadable(self.path.display().to_string(), "reading")))
     }
 
     fn generation(&self) -> Option<u64> {
@@ -488,6 +501,20 @@ impl Shared {
                 why: panic_text(&*panic).to_owned(),
             })
         })
+    }
+
+    /// Takes note that the stream index does not fit the log.
+    fn set_misfit(&self, why: String) {
+        *self.misfit.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
+        self.has_misfit.store(true, Ordering::Release);
+    }
+
+    /// Why the stream index does not fit the log, told once.
+    fn misfit(&self) -> Option<String> {
+        if !self.has_misfit.swap(false, Ordering::AcqRel) {
+            return None;
+        }
+        self.misfit.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     fn head(&self) -> Offset {

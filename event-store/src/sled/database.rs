@@ -11,10 +11,12 @@ use ::sled::{Batch, Db, Mode, Tree};
 use super::SledOptions;
 use super::fault::Step;
 use super::layout::{
-    FORMAT, block_key, block_start, decode_block, decode_manifest, encode_manifest, entries, frame_key, frame_offset,
+    FORMAT, block_key, block_of, block_start, decode_block, decode_manifest, encode_manifest, entries, frame_key,
+    frame_offset,
 };
+use super::mark::Point;
 use crate::error::StoreError;
-use crate::record::{Offset, Stored, StreamId};
+use crate::record::{Offset, Stored, StreamId, leaf_hash};
 use crate::store::Layout;
 
 /// What fails on the way of a commit decides what happens next.
@@ -22,6 +24,8 @@ use crate::store::Layout;
 pub(super) enum Fault {
     /// sled did not take it: nothing is worse than before, reopening helps.
     Write(String),
+    /// The stream index does not fit the log: reopening builds it again.
+    Index(String),
     /// The disk did not confirm it: what the system has cached proves nothing any more.
     Sync(String),
 }
@@ -30,7 +34,14 @@ impl Fault {
     /// What happened.
     pub(super) fn why(&self) -> &str {
         match self {
-            Self::Write(why) | Self::Sync(why) => why,
+            Self::Write(why) | Self::Index(why) | Self::Sync(why) => why,
+        }
+    }
+
+    /// What happened.
+    pub(super) fn into_why(self) -> String {
+        match self {
+            Self::Write(why) | Self::Index(why) | Self::Sync(why) => why,
         }
     }
 }
@@ -50,6 +61,9 @@ pub(super) struct Database {
     path: PathBuf,
     options: SledOptions,
 }
+
+/// The file in which sled keeps everything.
+const FILE: &str = "db";
 
 const MANIFEST: &[u8] = b"manifest";
 const PROVEN: &[u8] = b"proven";
@@ -71,7 +85,7 @@ impl Database {
                 opened => break opened?,
             }
         };
-        let file = path.join("db");
+        let file = path.join(FILE);
         let file = File::options()
             .read(true)
             .write(true)
@@ -94,12 +108,12 @@ impl Database {
     }
 
     /// The layout in the manifest, which is written if the store is new.
-    pub(super) fn layout(&self) -> Result<Layout, StoreError> {
+    pub(super) fn layout(&self, is_new: bool) -> Result<Layout, StoreError> {
         if let Some(manifest) = self.db.get(MANIFEST).map_err(|e| self.error("the manifest", e))? {
             return decode_manifest(&self.path, &manifest);
         }
-        if !self.log.is_empty() {
-            return Err(self.damaged("its manifest is missing".into()));
+        if !is_new || !self.log.is_empty() {
+            return Err(self.damaged("its beginning is missing: there is no manifest".into()));
         }
         let layout = Layout {
             format: FORMAT,
@@ -289,6 +303,19 @@ impl Database {
         Ok(block_start(block) + offsets.len() as u64)
     }
 
+    /// Where the stream index has a revision of a stream; `None` if it cannot tell.
+    pub(super) fn indexed_offset(&self, stream: &StreamId, revision: u64) -> Option<Offset> {
+        let block = block_of(revision);
+        let value = self.streams.get(block_key(stream, block)).ok()??;
+        let place = usize::try_from(revision.checked_sub(block_start(block) + 1)?).ok()?;
+        decode_block(&value)?.get(place).copied().map(Offset::new)
+    }
+
+    /// Empties the stream index.
+    pub(super) fn forget_index(&self) -> Result<(), StoreError> {
+        self.streams.clear().map_err(|e| self.error("the stream index", e))
+    }
+
     /// The number and the offsets of a block of the stream index.
     pub(super) fn block(&self, stream: &StreamId, key: &[u8], value: &[u8]) -> Result<(u32, Vec<u64>), StoreError> {
         super::layout::block_number(key)
@@ -328,14 +355,40 @@ impl Database {
         from_sled(&self.path, what, error)
     }
 
-    fn missing(&self, offset: Offset) -> StoreError {
+    /// The record at an offset must be the one with this leaf hash, and have it.
+    pub(super) fn check(&self, point: Point) -> Result<(), StoreError> {
+        let offset = point.offset;
+        if offset == Offset::NONE || self.point(offset)? == point {
+            return Ok(());
+        }
+        Err(self.damaged(format!(
+            "the record at offset {offset} is not the one that had been stored there"
+        )))
+    }
+
+    /// The record at an offset, whose leaf hash must be right.
+    pub(super) fn point(&self, offset: Offset) -> Result<Point, StoreError> {
+        if offset == Offset::NONE {
+            return Ok(Point::default());
+        }
+        let record = self.records([offset], 0)?.pop().ok_or_else(|| self.missing(offset))?;
+        if record.leaf == leaf_hash(&record.record) {
+            let leaf = record.leaf;
+            Ok(Point { offset, leaf })
+        } else {
+            Err(self.damaged(format!("the record at offset {offset} does not match its leaf hash")))
+        }
+    }
+
+    /// A gap in the log.
+    pub(super) fn missing(&self, offset: Offset) -> StoreError {
         self.damaged(format!("the record at offset {offset} is missing"))
     }
 
     /// Something stored is not as it should be.
     pub(super) fn damaged(&self, what: String) -> StoreError {
         StoreError::Damaged {
-            place: self.path.display().to_string(),
+            place: self.path.join(FILE).display().to_string(),
             what,
         }
     }
@@ -371,15 +424,13 @@ fn open_sled(path: &Path, options: &SledOptions) -> Result<(Db, [Tree; 3]), Stor
     })?;
     match opening.join() {
         Ok(opened) => opened
-            .map_err(|e| from_sled(path, "opening", e))?
+            .map_err(|e| from_sled(path, "opening it", e))?
             .ok_or_else(|| StoreError::Damaged {
                 place: path.display().to_string(),
                 what: "it is a sled database, but no Flowledger store".into(),
             }),
-        Err(panic) => Err(StoreError::Damaged {
-            place: path.display().to_string(),
-            what: format!("sled cannot open it: {}", panic_text(&*panic)),
-        }),
+        // What it says is about sled's insides.
+        Err(_) => Err(unreadable(path.display().to_string(), "it cannot be opened")),
     }
 }
 
@@ -406,10 +457,25 @@ fn from_sled(path: &Path, what: &str, error: ::sled::Error) -> StoreError {
                 }
             }
         }
+        ::sled::Error::Corruption { at, .. } => {
+            let place = match at {
+                Some(at) => format!("{}, byte {}", path.join(FILE).display(), at.lid()),
+                None => path.display().to_string(),
+            };
+            unreadable(place, what)
+        }
         error => StoreError::Damaged {
-            place: path.display().to_string(),
+            place: path.join(FILE).display().to_string(),
             what: format!("{what}: {error}"),
         },
+    }
+}
+
+/// sled found bytes it did not write.
+pub(super) fn unreadable(place: String, what: &str) -> StoreError {
+    StoreError::Damaged {
+        place,
+        what: format!("{what}: it does not hold what was written there"),
     }
 }
 
@@ -420,7 +486,7 @@ fn io_error(error: ::sled::Error) -> io::Error {
     }
 }
 
-fn is_permission(error: &io::Error) -> bool {
+pub(super) fn is_permission(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem
@@ -453,7 +519,7 @@ fn create_directory(path: &Path) -> Result<(), StoreError> {
             })?;
         }
     }
-    let file = path.join("db");
+    let file = path.join(FILE);
     let file = File::options()
         .read(true)
         .append(true)
@@ -464,8 +530,9 @@ fn create_directory(path: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Syncs a directory, so that the files in it are found again.
 #[cfg(unix)]
-fn sync_directory(path: &Path) -> Result<(), StoreError> {
+pub(super) fn sync_directory(path: &Path) -> Result<(), StoreError> {
     let synced = File::open(path).and_then(|directory| directory.sync_all());
     synced.map_err(|source| StoreError::Io {
         doing: format!("{}: syncing the directory", path.display()),
@@ -474,6 +541,6 @@ fn sync_directory(path: &Path) -> Result<(), StoreError> {
 }
 
 #[cfg(not(unix))]
-fn sync_directory(_path: &Path) -> Result<(), StoreError> {
+pub(super) fn sync_directory(_path: &Path) -> Result<(), StoreError> {
     Ok(())
 }

@@ -21,6 +21,12 @@ pub trait Faults: Send + Sync + 'static {
         Ok(())
     }
 
+    /// Called before the mark beside the log is set to this offset; an error replaces the write.
+    fn before_mark(&self, offset: u64) -> io::Result<()> {
+        let _ = offset;
+        Ok(())
+    }
+
     /// Called after the step has worked; an error hides that it has.
     fn after(&self, step: Step) -> io::Result<()> {
         let _ = step;

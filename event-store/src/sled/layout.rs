@@ -148,7 +148,7 @@ impl Entry<'_> {
         &self,
         mut more: impl FnMut(&[u8]) -> Result<Vec<u8>, StoreError>,
     ) -> Result<Stored, StoreError> {
-        let record = if self.bytes.len() == self.len {
+        let record = if self.is_whole() {
             Arc::from(self.bytes)
         } else {
             let mut whole = Vec::with_capacity(self.len.min(Layout::RECORD_MAX));
@@ -185,6 +185,11 @@ impl Entry<'_> {
             leaf,
             record,
         })
+    }
+
+    /// Whether the frame has all of the record.
+    pub(super) fn is_whole(&self) -> bool {
+        self.bytes.len() == self.len
     }
 
     /// Bytes of the whole record.

@@ -58,6 +58,14 @@ impl Delta {
     }
 }
 
+impl Delta {
+    /// Whether the stream index has what comes before the records here.
+    pub(super) fn fits(&self, database: &Database) -> bool {
+        let mut older = self.tails.iter().filter(|(_, tail)| tail.first > 1);
+        older.all(|(stream, tail)| database.indexed_offset(stream, tail.first - 1).is_some())
+    }
+}
+
 impl Streams {
     /// The revision of a stream, if it has one here.
     pub(super) fn revision(&self, stream: &StreamId) -> Option<u64> {
@@ -111,6 +119,7 @@ impl Glimpse {
         max: usize,
     ) -> Result<Vec<Offset>, StoreError> {
         let (first, tail) = self.tail.unwrap_or((u64::MAX, Vec::new()));
+        let lacking = |next| database.damaged(format!("the index of stream {stream} lacks revision {next}"));
         let mut next = after.get().saturating_add(1);
         let mut found = Vec::new();
         if next < first {
@@ -118,6 +127,13 @@ impl Glimpse {
             for block in database.streams.range(blocks) {
                 let (key, value) = block.map_err(|e| database.error(&format!("stream {stream}"), e))?;
                 let (block, offsets) = database.block(stream, &key, &value)?;
+                if next < first && next <= block_start(block) {
+                    // Another checkpoint may have filled the block before meanwhile; then the rest is newer than this look.
+                    if database.indexed_offset(stream, next).is_some() {
+                        return Ok(found);
+                    }
+                    return Err(lacking(next));
+                }
                 for (revision, offset) in (block_start(block) + 1..first).zip(offsets) {
                     if revision == next && found.len() < max {
                         found.push(Offset::new(offset));
@@ -129,7 +145,7 @@ impl Glimpse {
                 }
             }
             if first != u64::MAX && next < first {
-                return Err(database.damaged(format!("the index of stream {stream} lacks revision {next}")));
+                return Err(lacking(next));
             }
         }
         let skipped = usize::try_from(next.saturating_sub(first)).unwrap_or(usize::MAX);
@@ -182,13 +198,13 @@ fn write_blocks(database: &Database, stream: &StreamId, tail: &Tail) -> Result<(
         let value = database
             .streams
             .get(key)
-            .map_err(|e| Fault::Write(database.error("a block", e).told()))?;
+            .map_err(|e| Fault::Index(database.error("a block", e).told()))?;
         let known = database.block(stream, &key, value.as_deref().unwrap_or_default());
-        offsets = known.map_err(|e| Fault::Write(e.told()))?.1;
+        offsets = known.map_err(|e| Fault::Index(e.told()))?.1;
         offsets.truncate(usize::try_from(before).unwrap_or(usize::MAX));
         if offsets.len() as u64 != before {
             let what = format!("the index of stream {stream} lacks revisions before {}", tail.first);
-            return Err(Fault::Write(database.damaged(what).told()));
+            return Err(Fault::Index(database.damaged(what).told()));
         }
     }
     offsets.extend(&tail.offsets);

@@ -17,6 +17,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use super::Shared;
 use super::database::{Database, Fault, panic_text};
 use super::layout::Packer;
+use super::mark::{Floor, Marker, Point};
 use super::open::recover;
 use super::streams::{Checkpoint, Delta, Streams};
 use crate::error::{AppendError, StoreError};
@@ -88,7 +89,10 @@ pub(super) struct Writer {
     revisions: Revisions,
     /// The last offset that was given out.
     last: Offset,
+    /// The leaf hash of the record at `last`.
+    last_leaf: [u8; 32],
     checkpointer: Checkpointer,
+    marker: Marker,
     /// How often the database has been opened again.
     generation: u64,
     /// The requests taken for the commit in hand.
@@ -107,12 +111,14 @@ const REOPEN_PAUSES: std::ops::RangeInclusive<Duration> = Duration::from_millis(
 
 impl Writer {
     /// A writer that goes on after `last`.
-    pub(super) fn new(shared: &Arc<Shared>, last: Offset) -> Result<Self, StoreError> {
+    pub(super) fn new(shared: &Arc<Shared>, last: Point, marker: Marker) -> Result<Self, StoreError> {
         Ok(Self {
             shared: Arc::clone(shared),
             revisions: Revisions::default(),
-            last,
+            last: last.offset,
+            last_leaf: last.leaf,
             checkpointer: Checkpointer::start(shared)?,
+            marker,
             generation: 0,
             taken: Vec::new(),
             closing: None,
@@ -123,6 +129,9 @@ impl Writer {
     pub(super) fn run(mut self) {
         let worked = catch_unwind(AssertUnwindSafe(|| {
             while self.take_requests() {
+                if let Some(why) = self.shared.misfit() {
+                    self.recover_from(&Fault::Index(why));
+                }
                 self.commit();
                 if self.closing.is_some() {
                     break;
@@ -176,7 +185,7 @@ impl Writer {
             debug_assert!(false, "a store that is ready has a database");
             return self.taken.clear();
         };
-        let first = self.last;
+        let first = (self.last, self.last_leaf);
         let mut accepted = Vec::new();
         let mut bytes = 0;
         let (batch, waiting) = self.order(database, &mut accepted, &mut bytes);
@@ -192,13 +201,13 @@ impl Writer {
                 database.apply(&database.log, batch)?;
                 database.make_durable()
             }))
-            .unwrap_or_else(|panic| Err(Fault::Sync(format!("sled failed: {}", panic_text(&*panic)))))
+            .unwrap_or_else(|panic| Err(Fault::Sync(format!("writing failed: {}", panic_text(&*panic)))))
         });
         drop(guard);
         match outcome {
             Ok(()) => self.publish(&accepted, bytes),
             Err(fault) => {
-                self.last = first;
+                (self.last, self.last_leaf) = first;
                 self.revisions = Revisions::default();
                 self.recover_from(&fault);
             }
@@ -243,6 +252,7 @@ impl Writer {
                 let offset = Offset::new(self.last.get() + 1);
                 packer.add(offset, revision, leaf, item);
                 self.last = offset;
+                self.last_leaf = *leaf;
                 self.revisions.set(item.stream, revision.get());
                 accepted.push((item.stream, revision, offset));
                 *bytes += len as u64;
@@ -276,6 +286,10 @@ impl Writer {
         shared.counters.bytes.fetch_add(bytes, Ordering::Relaxed);
         shared.counters.batches.fetch_add(1, Ordering::Relaxed);
         shared.head.send_replace(self.last);
+        self.marker.advance(Point {
+            offset: self.last,
+            leaf: self.last_leaf,
+        });
         let waiting = std::mem::take(&mut *shared.in_flight());
         for waiting in waiting {
             let _ = waiting.answer.send(waiting.answers);
@@ -309,7 +323,7 @@ impl Writer {
             Fault::Sync(_) => self
                 .shared
                 .stop(&format!("{why}; no commands until the store is opened again")),
-            Fault::Write(_) => {
+            Fault::Write(_) | Fault::Index(_) => {
                 // Health first: as long as it is not ready, what readers do not find may still turn up.
                 self.shared.set_health(Health::Recovering { why: why.clone() });
                 self.shared.give_up_in_flight(&why);
@@ -356,15 +370,22 @@ impl Writer {
         let database = Database::open(&shared.path, &shared.options, self.generation)?;
         // Whatever comes of the rest, what was durable before can be read again.
         let recovered = shared.install(database, |database| {
-            if database.layout()? != shared.layout {
+            if database.layout(false)? != shared.layout {
                 return Err(database.damaged("another store has taken its place".into()));
             }
-            recover(database, shared.head(), shared.options.checkpoint_records)
+            recover(
+                database,
+                shared.head(),
+                Floor::at(self.marker.latest()),
+                shared.options.checkpoint_records,
+            )
         })?;
         *shared.streams.write().unwrap_or_else(PoisonError::into_inner) = recovered.streams;
         self.revisions = Revisions::default();
-        self.last = recovered.head;
-        shared.head.send_replace(recovered.head);
+        let head = recovered.head;
+        (self.last, self.last_leaf) = (head.offset, head.leaf);
+        shared.head.send_replace(head.offset);
+        self.marker.advance(head);
         Ok(())
     }
 
@@ -409,6 +430,8 @@ impl Writer {
             why: super::CLOSED.into(),
         });
         shared.give_up_in_flight(super::CLOSED);
+        // While the directory is still locked: after that the file may be somebody else's.
+        outcome = outcome.and(self.marker.stop());
         outcome = outcome.and(shared.release());
         if let Some(answer) = self.closing.take() {
             let _ = answer.send(outcome);
@@ -474,8 +497,12 @@ impl Checkpointer {
                 let written = catch_unwind(AssertUnwindSafe(|| write_checkpoint(&shared, false)));
                 // The system tells of a failed sync only once, so this one must count. Any other error shows at the next
                 // commit, which recovers; the delta stays until then.
-                if let Ok(Err(Fault::Sync(why))) = written {
-                    shared.stop(&format!("{why}; no commands until the store is opened again"));
+                match written {
+                    Ok(Err(Fault::Sync(why))) => {
+                        shared.stop(&format!("{why}; no commands until the store is opened again"));
+                    }
+                    Ok(Err(Fault::Index(why))) => shared.set_misfit(why),
+                    _ => {}
                 }
             }
         };
