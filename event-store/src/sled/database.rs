@@ -526,7 +526,27 @@ fn create_directory(path: &Path) -> Result<(), StoreError> {
         .create(true)
         .open(&file)
         .map_err(|e| refused(&file, e))?;
-    drop(file);
+    remove_half_snapshots(path, &file).map_err(|e| refused(path, e))
+}
+
+/// Removes what a kill while sled wrote a snapshot has left: sled would take it for its newest one and find it damaged.
+/// The snapshot before is still there, or was never needed.
+fn remove_half_snapshots(path: &Path, file: &File) -> io::Result<()> {
+    let mut halves = Vec::new();
+    for entry in std::fs::read_dir(path)? {
+        let name = entry?.file_name();
+        if name
+            .to_str()
+            .is_some_and(|name| name.starts_with("snap.") && name.ends_with(".generating"))
+        {
+            halves.push(path.join(name));
+        }
+    }
+    // Under the lock that sled takes itself: they may be somebody else's, being written.
+    if !halves.is_empty() && file.try_lock().is_ok() {
+        halves.iter().try_for_each(std::fs::remove_file)?;
+        file.unlock()?;
+    }
     Ok(())
 }
 

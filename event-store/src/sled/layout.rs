@@ -12,6 +12,12 @@
 //! tree "index"    key   "k" | the caller's key, and "p" | name of an index: its position, 8 bytes
 //! default tree    key   "manifest", and "proven": log offset that a sync has covered, 8 bytes
 //! ```
+//! The file `mark` beside the trees is no part of sled, see the module `mark`:
+//! ```text
+//! slot at byte 0 for even sequence numbers, at byte 4096 for odd ones
+//!                 "flowmark" | format 1 | sequence 8 | origin 16 | log's end at the last opening 8 | durable offset 8
+//!                 | leaf of that record 32 | SHA-256 of all before 32
+//! ```
 //! `v` is a little-endian base-128 number. `rewrites` only makes a frame differ from itself, so that sled writes it again.
 
 use std::path::Path;

@@ -713,6 +713,25 @@ fn whole_stream_or(store: &Store, stream: u64) -> Option<Vec<Stored>> {
 }
 
 #[test]
+fn a_kill_while_opening_leaves_no_snapshot_in_the_way() {
+    let _alone = alone();
+    let directory = tempfile::tempdir().unwrap();
+    filled(directory.path(), 5);
+    drop(open(directory.path(), &SledOptions::default()));
+    let half = directory.path().join("snap.00000000000FFFFF.generating");
+    for bytes in [&[][..], &[7; 100]] {
+        std::fs::write(&half, bytes).unwrap();
+        let store = open(directory.path(), &SledOptions::default());
+        assert!(!half.exists());
+        // Whoever is refused must not touch the files of the one that is open.
+        std::fs::write(&half, bytes).unwrap();
+        assert!(SledStore::open(directory.path(), SledOptions::default()).is_err());
+        assert!(half.exists());
+        assert_eq!(whole_stream(&store, 1).len(), 5);
+    }
+}
+
+#[test]
 fn a_log_that_lost_its_end_is_refused() {
     let _alone = alone();
     let directory = tempfile::tempdir().unwrap();
