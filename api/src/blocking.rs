@@ -8,8 +8,9 @@ use crate::error::EngineError;
 use crate::operation::{
     CommitTaskParam, CommitTaskResult, CreateFlowParam, CreateFlowResult, DeployFlowParam, DeployFlowResult,
     DeployModel, ElementInstanceListResult, FlowInstanceList, FlowInstanceResult, FlowModuleList, FlowModuleResult,
-    FlowSwitchParam, FlowSwitchResult, GetFlowModuleParam, InstanceDataListResult, InstanceQuery, ListParam, LogRecord,
-    NodeInstanceListResult, NodeInstanceResult, RollbackTaskParam, RollbackTaskResult, StartProcessParam,
+    FlowSwitchParam, FlowSwitchResult, GetFlowModuleParam, InstanceDataListResult, InstanceQuery, LifecycleParam,
+    LifecycleResult, ListParam, LogRecord, NodeInstanceListResult, NodeInstanceResult, RedoRollbackParam,
+    RollbackTargetListResult, RollbackTaskParam, RollbackTaskResult, RollbackToParam, StartProcessParam,
     StartProcessResult, TerminateProcessParam, TerminateResult, UpdateFlowParam, UpdateFlowResult, VerifyReport,
 };
 
@@ -54,6 +55,13 @@ impl BlockingEngine {
         start_process(param: StartProcessParam) -> StartProcessResult;
         commit_task(param: CommitTaskParam) -> CommitTaskResult;
         rollback_task(param: RollbackTaskParam) -> RollbackTaskResult;
+        rollback_to(param: RollbackToParam) -> RollbackTaskResult;
+        redo_rollback(param: RedoRollbackParam) -> RollbackTaskResult;
+        get_rollback_targets(id: impl Into<FlowInstanceId>) -> RollbackTargetListResult;
+        suspend_instance(param: LifecycleParam) -> LifecycleResult;
+        resume_instance(param: LifecycleParam) -> LifecycleResult;
+        abort_instance(param: LifecycleParam) -> LifecycleResult;
+        restore_instance(param: LifecycleParam) -> LifecycleResult;
         terminate_process(param: impl Into<TerminateProcessParam>) -> TerminateResult;
         get_history_user_task_list(query: impl Into<InstanceQuery>) -> NodeInstanceListResult;
         get_history_element_list(query: impl Into<InstanceQuery>) -> ElementInstanceListResult;

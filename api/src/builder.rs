@@ -5,10 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flowledger_engine_core::context::HookCall;
+use flowledger_engine_core::event::PlugInName;
 use flowledger_engine_core::expression::{DialectCalculator, ExpressionCalculator};
 use flowledger_engine_core::id::{IdGenerator, NameBasedIds};
 use flowledger_engine_core::limits::Limits;
 use flowledger_engine_core::model::parse::ModelLimits;
+use flowledger_engine_core::plug_in::{ElementPlugIn, MergeStrategy, PlugIns};
 use flowledger_engine_core::profile::Profile;
 use flowledger_engine_core::result_code::ResultCode;
 use flowledger_engine_core::variables::InstanceData;
@@ -49,8 +51,10 @@ pub struct EngineBuilder {
     hooks: Vec<Arc<dyn Hook>>,
     hook_time_out: Duration,
     clock: Arc<dyn Clock>,
-    ids: Arc<dyn IdGenerator>,
-    calculator: Arc<dyn ExpressionCalculator>,
+    ids: Vec<Arc<dyn IdGenerator>>,
+    calculators: Vec<Arc<dyn ExpressionCalculator>>,
+    elements: Vec<Arc<dyn ElementPlugIn>>,
+    merge_strategies: Vec<Arc<dyn MergeStrategy>>,
     listeners: Vec<Arc<dyn Listener>>,
     cache_bytes: u64,
 }
@@ -66,8 +70,10 @@ impl Default for EngineBuilder {
             hooks: Vec::new(),
             hook_time_out: HOOK_TIME_OUT,
             clock: Arc::new(SystemClock),
-            ids: Arc::new(NameBasedIds),
-            calculator: Arc::new(DialectCalculator),
+            ids: Vec::new(),
+            calculators: Vec::new(),
+            elements: Vec::new(),
+            merge_strategies: Vec::new(),
             listeners: Vec::new(),
             cache_bytes: CACHE_BYTES,
         }
@@ -153,15 +159,28 @@ impl EngineBuilder {
         self
     }
 
-    /// Makes ids from command ids.
+    /// Makes ids from command ids. Its name and version stand on every record; a second one is refused with 7007.
     pub fn id_generator(mut self, ids: impl IdGenerator + 'static) -> Self {
-        self.ids = Arc::new(ids);
+        self.ids.push(Arc::new(ids));
         self
     }
 
-    /// Evaluates conditions in place of the built-in language.
+    /// Evaluates conditions in place of the built-in language. Its name and version stand on every record; a second one
+    /// is refused with 7007.
     pub fn expression_calculator(mut self, calculator: impl ExpressionCalculator + 'static) -> Self {
-        self.calculator = Arc::new(calculator);
+        self.calculators.push(Arc::new(calculator));
+        self
+    }
+
+    /// Runs a type of elements, new or built in. Two for one type, or of one name, are refused with 7007.
+    pub fn element(mut self, plug_in: impl ElementPlugIn + 'static) -> Self {
+        self.elements.push(Arc::new(plug_in));
+        self
+    }
+
+    /// Decides at joins whose `branchMerge` or `dataMerge` is `Custom`. Two of one name are refused with 7007.
+    pub fn merge_strategy(mut self, strategy: impl MergeStrategy + 'static) -> Self {
+        self.merge_strategies.push(Arc::new(strategy));
         self
     }
 
@@ -188,7 +207,20 @@ impl EngineBuilder {
             .map_err(|error| error.answered_as(profile, flowledger_engine_core::result_code::CodeContext::Other))
     }
 
-    fn open_unchecked(self) -> Result<Engine, EngineError> {
+    fn open_unchecked(mut self) -> Result<Engine, EngineError> {
+        let plug_ins = self.plug_ins()?;
+        let (ids, calculator) = (self.ids.pop(), self.calculators.pop());
+        let name = |name: &str, version: &str| PlugInName {
+            name: name.into(),
+            version: version.into(),
+        };
+        let named = ids.iter().map(|ids| name(ids.name(), ids.version()));
+        let named = named.chain(
+            calculator
+                .iter()
+                .map(|calculator| name(calculator.name(), calculator.version())),
+        );
+        let made_with: Vec<PlugInName> = named.collect();
         let store = match self.store {
             StoreChoice::Memory => MemoryStore::new().into(),
             StoreChoice::Directory(path, options) => SledStore::open(&path, *options)?.into(),
@@ -210,8 +242,10 @@ impl EngineBuilder {
             store,
             catalogue,
             clock: self.clock,
-            ids: self.ids,
-            calculator: self.calculator,
+            ids: ids.unwrap_or_else(|| Arc::new(NameBasedIds)),
+            calculator: calculator.unwrap_or_else(|| Arc::new(DialectCalculator)),
+            plug_ins,
+            made_with,
             hooks: self.hooks,
             hook_time_out: self.hook_time_out,
             lanes: Lanes::new(),
@@ -227,7 +261,28 @@ impl EngineBuilder {
         })
     }
 
+    fn plug_ins(&self) -> Result<PlugIns, EngineError> {
+        let wrong = |detail| EngineError::new(ResultCode::ConfigInvalid, detail);
+        let mut plug_ins = PlugIns::default();
+        for plug_in in &self.elements {
+            plug_ins.add_element(plug_in.clone()).map_err(wrong)?;
+        }
+        for strategy in &self.merge_strategies {
+            plug_ins.add_merge_strategy(strategy.clone()).map_err(wrong)?;
+        }
+        for (what, several) in [
+            ("id generators", self.ids.len() > 1),
+            ("expression calculators", self.calculators.len() > 1),
+        ] {
+            if several {
+                return Err(wrong(format!("two {what} are registered; an engine has one")));
+            }
+        }
+        Ok(plug_ins)
+    }
+
     fn check(&self) -> Result<(), EngineError> {
+        self.plug_ins()?;
         let names: [Vec<&str>; 2] = [
             self.hooks.iter().map(|hook| hook.name()).collect(),
             self.listeners.iter().map(|listener| listener.name()).collect(),

@@ -10,7 +10,9 @@ use flowledger_engine_core::codec::{self, CodecError};
 use flowledger_engine_core::context::{Answers, Context, HookAnswer, HookCall, ModuleStanding, Question};
 use flowledger_engine_core::decider::{Decider, Decision};
 use flowledger_engine_core::deployment::Deployment;
-use flowledger_engine_core::event::{Actor, AnyRecord, Envelope, Given, InstanceRecord, ModuleRecord, Record};
+use flowledger_engine_core::event::{
+    Actor, AnyRecord, Envelope, Given, InstanceRecord, ModuleRecord, PlugInName, Record,
+};
 use flowledger_engine_core::expression::ExpressionCalculator;
 use flowledger_engine_core::id::{
     CommandId, FlowDeployId, FlowModuleId, Id, IdGenerator, IdKind, IdOrigin, NodeInstanceId,
@@ -20,6 +22,7 @@ use flowledger_engine_core::limits::Limits;
 use flowledger_engine_core::model::flow_model::FlowModel;
 use flowledger_engine_core::model::parse::{self, ModelLimits};
 use flowledger_engine_core::module::FlowModule;
+use flowledger_engine_core::plug_in::PlugIns;
 use flowledger_engine_core::profile::Profile;
 use flowledger_engine_core::result_code::ResultCode;
 use flowledger_engine_core::time::Timestamp;
@@ -37,6 +40,8 @@ use crate::time_out::{self, Missed};
 
 /// Times a command is decided again because another was first, before it gives up.
 const CONFLICT_RETRIES: usize = 8;
+/// The command id of what is only considered.
+const CONSIDERED: &str = "considered";
 /// Questions one decision may ask: hooks of a long way, drafts of nested modules.
 const QUESTIONS_MAX: usize = 10_000;
 /// Characters kept of what a failing hook says.
@@ -223,6 +228,9 @@ pub(crate) struct Executor {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) ids: Arc<dyn IdGenerator>,
     pub(crate) calculator: Arc<dyn ExpressionCalculator>,
+    pub(crate) plug_ins: PlugIns,
+    /// The host's own calculator and id generator, as records name them.
+    pub(crate) made_with: Vec<PlugInName>,
     pub(crate) hooks: Vec<Arc<dyn Hook>>,
     pub(crate) hook_time_out: Duration,
     pub(crate) lanes: Arc<Lanes>,
@@ -250,6 +258,7 @@ impl Executor {
             recorded_at: Timestamp::default(),
             actor: meta.actor,
             reason: meta.reason,
+            plug_ins: self.made_with.clone(),
         };
         let mut given = Given { envelope, command };
         for _ in 0..=CONFLICT_RETRIES {
@@ -445,6 +454,26 @@ impl Executor {
         }
     }
 
+    /// What a command would come to; nothing is recorded.
+    pub(crate) async fn consider<D: Streamed>(
+        &self,
+        stream: [u8; 16],
+        state: &D,
+        command: D::Command,
+    ) -> Result<Decision<D>, Refused<D>> {
+        let now = guarded("clock", || self.clock.now())?;
+        let envelope = Envelope {
+            stream,
+            version: state.version() + 1,
+            command_id: CONSIDERED.into(),
+            recorded_at: now.max(state.last_recorded_at()),
+            actor: Actor::default(),
+            reason: None,
+            plug_ins: self.made_with.clone(),
+        };
+        self.decide(state, &Given { envelope, command }).await
+    }
+
     /// Decides, answering questions until there are none.
     async fn decide<D: Streamed>(&self, state: &D, given: &Given<D::Command>) -> Result<Decision<D>, Refused<D>> {
         let mut answers = Answers::default();
@@ -482,6 +511,7 @@ impl Executor {
             limits: &self.limits,
             model_limits: &self.model_limits,
             ids: &*self.ids,
+            plug_ins: &self.plug_ins,
             has_hook: !self.hooks.is_empty(),
             strict_tenancy: self.strict_tenancy,
             check_condition: &check_condition,

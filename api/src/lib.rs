@@ -1,7 +1,7 @@
 //! Flowledger: an event-sourced process engine.
 //!
-//! Flows of start events, user tasks, exclusive gateways and end events run on an append-only log: every commit,
-//! rollback and termination is one immutable record, and history and data are folds of the log.
+//! Flows of events, user tasks, call activities and exclusive, parallel and inclusive gateways run on an append-only log:
+//! every commit, rollback and termination is one immutable record, and history and data are folds of the log.
 //!
 //! Start with [`Engine::builder`]; its operations are those of the API document, each documented with its codes.
 
@@ -28,7 +28,9 @@ pub use flowledger_engine_core::id::{
     NodeInstanceId,
 };
 pub use flowledger_engine_core::limits::Limits;
+pub use flowledger_engine_core::model::element::{Element, Properties};
 pub use flowledger_engine_core::model::parse::ModelLimits;
+pub use flowledger_engine_core::plug_in;
 pub use flowledger_engine_core::profile::Profile;
 pub use flowledger_engine_core::result_code::{CodeClass, CodeContext, CodeEntry, ResultCode, Retry};
 pub use flowledger_engine_core::time::Timestamp;

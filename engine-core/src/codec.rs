@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::event::{
     Actor, AnyRecord, Envelope, Given, InstanceCommand, InstanceEvent, InstanceRecord, ModuleCommand, ModuleEvent,
-    ModuleRecord, Record,
+    ModuleRecord, PlugInName, Record,
 };
 use crate::id::CommandId;
 use crate::result_code::ResultCode;
@@ -82,6 +82,8 @@ struct StoredEnvelope {
     actor: Actor,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     reason: Option<Arc<str>>,
+    #[serde(rename = "plugIns", default, skip_serializing_if = "Vec::is_empty")]
+    plug_ins: Vec<PlugInName>,
 }
 
 #[derive(Serialize)]
@@ -143,6 +145,7 @@ fn stored<'a>(envelope: &Envelope, body: BodyRef<'a>) -> StoredRef<'a> {
             at: envelope.recorded_at,
             actor: envelope.actor.clone(),
             reason: envelope.reason.clone(),
+            plug_ins: envelope.plug_ins.clone(),
         },
         body,
     }
@@ -231,6 +234,7 @@ pub fn decode(bytes: &[u8]) -> Result<AnyRecord, CodecError> {
         at,
         actor,
         reason,
+        plug_ins,
     } = envelope;
     let envelope = Envelope {
         stream,
@@ -239,6 +243,7 @@ pub fn decode(bytes: &[u8]) -> Result<AnyRecord, CodecError> {
         recorded_at: at,
         actor,
         reason,
+        plug_ins,
     };
     Ok(match body {
         Body::Module { command, events } => AnyRecord::Module(Record {

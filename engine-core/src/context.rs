@@ -9,6 +9,7 @@ use crate::id::{FlowDeployId, FlowInstanceId, FlowModuleId, Id, IdGenerator, IdK
 use crate::limits::Limits;
 use crate::model::flow_model::FlowModel;
 use crate::model::parse::ModelLimits;
+use crate::plug_in::PlugIns;
 use crate::profile::Profile;
 use crate::variables::{InstanceData, Variables};
 
@@ -84,6 +85,8 @@ pub struct Context<'a> {
     pub model_limits: &'a ModelLimits,
     /// Makes ids from the command id.
     pub ids: &'a dyn IdGenerator,
+    /// What the host has added.
+    pub plug_ins: &'a PlugIns,
     /// Whether the host registered a hook.
     pub has_hook: bool,
     /// Whether a module may only be changed by the tenant that created it.

@@ -1,5 +1,6 @@
 //! A deployment: a model that was found good, compiled once and shared. Knows nothing of instances.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
@@ -7,6 +8,7 @@ use crate::expression::{Condition, ExpressionCalculator, ExpressionError};
 use crate::id::{FlowDeployId, FlowModuleId};
 use crate::model::element::Element;
 use crate::model::flow_model::FlowModel;
+use crate::model::gateway::{self, GatewayRole, RoleFault};
 
 /// A compiled condition, or why it does not compile.
 type Compiled = Result<Arc<dyn Condition>, ExpressionError>;
@@ -27,6 +29,7 @@ pub struct Deployment {
     pub weight: usize,
     calculator: Arc<dyn ExpressionCalculator>,
     conditions: Vec<OnceLock<Compiled>>,
+    roles: OnceLock<BTreeMap<Arc<str>, Result<GatewayRole, RoleFault>>>,
 }
 
 impl Deployment {
@@ -50,7 +53,13 @@ impl Deployment {
             weight,
             calculator,
             conditions,
+            roles: OnceLock::new(),
         }
+    }
+
+    /// What a parallel or inclusive gateway is for; `None` for every other element.
+    pub fn role(&self, gateway: &Element) -> Option<&Result<GatewayRole, RoleFault>> {
+        self.roles.get_or_init(|| gateway::roles(&self.model)).get(&gateway.key)
     }
 
     /// The condition of a sequence flow; `None` when it carries none.

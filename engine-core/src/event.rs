@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{CommandId, FlowDeployId, FlowInstanceId, FlowModuleId, InstanceDataId, NodeInstanceId};
 use crate::time::Timestamp;
+use crate::value::Value;
 use crate::variables::InstanceData;
 
 /// Who gave a command. The engine records it and decides nothing by it, unless strict tenancy is on.
@@ -45,6 +46,8 @@ pub struct Envelope {
     pub actor: Actor,
     /// Why, in the caller's words.
     pub reason: Option<Arc<str>>,
+    /// The host's own expression calculator and id generator, where it has them.
+    pub plug_ins: Vec<PlugInName>,
 }
 
 /// A command as it stands on the record: the envelope, and what was asked.
@@ -198,6 +201,37 @@ pub enum InstanceCommand {
         /// The task.
         task_instance_id: NodeInstanceId,
     },
+    /// Go back to any earlier user task.
+    RollbackTo {
+        /// Where to.
+        target: RollbackTarget,
+    },
+    /// Take the last rollback back.
+    RedoRollback,
+    /// Let nothing happen until it is resumed.
+    SuspendInstance {
+        /// Why, as one of the flow's options.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason_option: Option<Arc<str>>,
+    },
+    /// Go on after it was suspended.
+    ResumeInstance {
+        /// Why, as one of the flow's options.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason_option: Option<Arc<str>>,
+    },
+    /// Stop the instance; it can be restored.
+    AbortInstance {
+        /// Why, as one of the flow's options.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason_option: Option<Arc<str>>,
+    },
+    /// Take an abort back.
+    RestoreInstance {
+        /// Why, as one of the flow's options.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason_option: Option<Arc<str>>,
+    },
     /// End the instance for good.
     TerminateProcess {
         /// Whether running sub flow instances end with it.
@@ -210,9 +244,26 @@ impl InstanceCommand {
     pub fn variables(&self) -> &[InstanceData] {
         match self {
             Self::StartProcess { variables, .. } | Self::CommitTask { variables, .. } => variables,
-            Self::RollbackTask { .. } | Self::TerminateProcess { .. } => &[],
+            Self::RollbackTask { .. }
+            | Self::RollbackTo { .. }
+            | Self::RedoRollback
+            | Self::SuspendInstance { .. }
+            | Self::ResumeInstance { .. }
+            | Self::AbortInstance { .. }
+            | Self::RestoreInstance { .. }
+            | Self::TerminateProcess { .. } => &[],
         }
     }
+}
+
+/// The user task that a rollback is to open again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum RollbackTarget {
+    /// This node instance.
+    Node(NodeInstanceId),
+    /// The newest completed node instance of this element, in the instance or a sub flow instance.
+    Element(Arc<str>),
 }
 
 /// A node instance that comes into being: one visit of a node.
@@ -229,6 +280,9 @@ pub struct NodeVisit {
     /// The node instance the flow came from; `None` at the start event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<NodeInstanceId>,
+    /// Which of the branches that its source opened it begins; `None` where the source opened none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub branch: Option<u32>,
 }
 
 /// What the hooks of a gateway said in an attempt that failed.
@@ -289,10 +343,13 @@ pub enum InstanceEvent {
     TaskActivated(NodeVisit),
     /// A gateway was reached.
     GatewayReached(NodeVisit),
-    /// A gateway or end event that failed in an earlier attempt was reached again.
+    /// A node that failed in an earlier attempt was reached again from the same source.
     NodeReentered {
         /// The failed node instance.
         node: NodeInstanceId,
+        /// Which of the branches that its source opened it begins; `None` where the source opened none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        branch: Option<u32>,
     },
     /// The hooks of a gateway answered.
     HookAnswered {
@@ -317,6 +374,74 @@ pub enum InstanceEvent {
         evaluated: Vec<Evaluated>,
         /// The sequence flow taken.
         flow: Arc<str>,
+    },
+    /// A fork was passed: it opens a branch along each of these sequence flows, numbered from 0 in this order.
+    BranchesOpened {
+        /// The fork.
+        node: NodeInstanceId,
+        /// The conditions that were evaluated, in order.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        evaluated: Vec<Evaluated>,
+        /// The sequence flows taken, in the order of the model.
+        flows: Vec<Arc<str>>,
+    },
+    /// A join was reached by the first of its branches, or again after it failed.
+    JoinReached {
+        /// The join.
+        visit: NodeVisit,
+        /// The fork whose branches it joins.
+        fork: NodeInstanceId,
+    },
+    /// A branch has arrived at a join, which waits.
+    BranchArrived {
+        /// The join.
+        node: NodeInstanceId,
+        /// The node instance the branch came from.
+        source: NodeInstanceId,
+        /// Which of the branches that the source opened has arrived; `None` where the source opened none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        branch: Option<u32>,
+    },
+    /// A join fired: the flow goes on behind it.
+    BranchesJoined {
+        /// The join.
+        node: NodeInstanceId,
+        /// How the data of the arrived branches came together.
+        merge: Merge,
+        /// The id of the snapshot it left with; `None` when that is one that exists.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        data: Option<InstanceDataId>,
+        /// Variables that branches changed to different values, and who won.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        conflicts: Vec<DataConflict>,
+        /// Tasks and joins that were still open in branches of the fork, and are closed.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        closed: Vec<NodeInstanceId>,
+        /// Sub flow instances that ran in those branches, and are terminated.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        terminated: Vec<FlowInstanceId>,
+        /// The host's strategy that decided when the join fires or what its data is.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        strategy: Option<PlugInName>,
+    },
+    /// A plug-in decided at an element of its type, which was reached or committed just before, or goes on waiting.
+    PlugInStepped {
+        /// The node instance.
+        node: NodeInstanceId,
+        /// Who decided.
+        plug_in: PlugInName,
+        /// Whether it waits for a commit, or for another.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        waits: bool,
+        /// The id of the snapshot with its variables; `None` when it gave none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        data: Option<InstanceDataId>,
+        /// Its variables.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        variables: Vec<InstanceData>,
+        /// What it wants to find at its next step.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        payload: Option<Value>,
     },
     /// A task was committed with the command's variables.
     TaskCommitted {
@@ -366,20 +491,88 @@ pub enum InstanceEvent {
     TaskRolledBack {
         /// The node instances that no longer count, latest first.
         superseded: Vec<NodeInstanceId>,
-        /// What is open again: the task first, then the call activities around it.
+        /// What is open again: the task first, then the call activities around it, then joins that wait again and what
+        /// they had closed.
         reopened: Vec<Reopened>,
-        /// Sub flow instances that had ended and run again.
+        /// Sub flow instances that had ended, or that a join had terminated, and run again.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         resumed: Vec<FlowInstanceId>,
         /// Sub flow instances that the rollback went back over.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         terminated: Vec<FlowInstanceId>,
+        /// What is left to undo outside, in the order in which to do it: latest first.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        compensations: Vec<Compensation>,
+    },
+    /// The last rollback was taken back: what it had superseded counts again as it did before.
+    RollbackRedone {
+        /// The node instances that the rollback had opened, and that no longer count.
+        superseded: Vec<NodeInstanceId>,
+        /// The node instances that count again.
+        restored: Vec<NodeInstanceId>,
+    },
+    /// The instance lets nothing happen until it is resumed.
+    InstanceSuspended,
+    /// The instance goes on.
+    InstanceResumed,
+    /// The instance is stopped; it can be restored.
+    InstanceAborted,
+    /// The instance is as it was before it was aborted.
+    InstanceRestored {
+        /// Whether it was suspended then, and is again.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        suspended: bool,
     },
     /// Flow instances were ended for good; their tasks stay as they are.
     FlowTerminated {
         /// The instances, the root first.
         flow_instance_ids: Vec<FlowInstanceId>,
     },
+}
+
+/// How the data of the branches that arrived at a join came together over the data of the fork.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Merge {
+    /// Not at all: the data of the fork stays.
+    None,
+    /// What each branch changed, in the order of arrival.
+    Last,
+    /// What each branch changed, in the order of the branches.
+    BranchOrder,
+    /// These variables, as a strategy of the host answered.
+    Given(Vec<InstanceData>),
+}
+
+/// A variable that branches changed to different values.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DataConflict {
+    /// The variable.
+    pub key: Arc<str>,
+    /// The branches that changed it, each by the sequence flow it began with, in the order of arrival.
+    pub branches: Vec<Arc<str>>,
+    /// The branch whose value stands, by the same name.
+    pub taken: Arc<str>,
+}
+
+/// A plug-in of the host as a record names it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct PlugInName {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its version.
+    pub version: Arc<str>,
+}
+
+/// Something outside that a rollback leaves to be undone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Compensation {
+    /// The node instance whose work is to be undone.
+    pub node: NodeInstanceId,
+    /// What to do, as the `onRollback` of the element names it.
+    pub name: Arc<str>,
 }
 
 /// A node instance that is open again.

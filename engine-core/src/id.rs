@@ -193,6 +193,12 @@ pub struct IdOrigin<'a> {
 /// A generator is a pure function: the same origin, kind and number give the same id, so that deciding a command again
 /// gives the same events. Different arguments must give different ids: a command id may be used on several streams.
 pub trait IdGenerator: Send + Sync {
+    /// Stands on the records whose ids it made.
+    fn name(&self) -> &str;
+
+    /// Stands on the record beside the name; to be changed when an id may change.
+    fn version(&self) -> &str;
+
     /// The id number `number` of `kind` that a command gives out.
     fn generate(&self, origin: IdOrigin<'_>, kind: IdKind, number: u32) -> Id;
 }
@@ -202,6 +208,14 @@ pub trait IdGenerator: Send + Sync {
 pub struct NameBasedIds;
 
 impl IdGenerator for NameBasedIds {
+    fn name(&self) -> &'static str {
+        "name-based"
+    }
+
+    fn version(&self) -> &'static str {
+        "1"
+    }
+
     fn generate(&self, origin: IdOrigin<'_>, kind: IdKind, number: u32) -> Id {
         let kind = match kind {
             IdKind::FlowModule => b'm',

@@ -1,13 +1,17 @@
 //! The second decider: a flow instance with all it runs, from its start to its end.
 
 mod advance;
+mod branch;
+mod branching;
 mod decide;
 mod element;
+mod lifecycle;
 mod outcome;
 mod rollback;
 mod state;
 #[cfg(test)]
 mod tests;
 
-pub use outcome::Outcome;
-pub use state::{Flow, FlowIndex, FlowInstance, FlowStatus, NodeInstance, NodeStatus};
+pub use branch::{Arrival, Branch, BranchIndex, Join};
+pub use outcome::{Outcome, Rest};
+pub use state::{Flow, FlowIndex, FlowInstance, FlowStatus, Hold, NodeInstance, NodeStatus, Payload};

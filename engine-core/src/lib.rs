@@ -15,6 +15,7 @@ pub mod instance;
 pub mod limits;
 pub mod model;
 pub mod module;
+pub mod plug_in;
 pub mod profile;
 pub mod rejection;
 pub mod result_code;

@@ -19,6 +19,8 @@ pub struct Limits {
     pub call_depth: usize,
     /// Flow modules that a model may reach by call activities, over all levels.
     pub called_modules: usize,
+    /// User tasks that one getRollbackTargets judges, the newest first.
+    pub rollback_targets: usize,
     /// Bytes of one hook's answer.
     pub hook_bytes: usize,
 }
@@ -34,6 +36,7 @@ impl Default for Limits {
             steps: 5_000,
             call_depth: 10,
             called_modules: 1_000,
+            rollback_targets: 1_000,
             hook_bytes: 1 << 20,
         }
     }

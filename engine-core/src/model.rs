@@ -2,6 +2,7 @@
 
 pub mod element;
 pub mod flow_model;
+pub mod gateway;
 mod lint;
 pub mod parse;
 pub mod validate;

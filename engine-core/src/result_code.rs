@@ -129,6 +129,9 @@ result_codes! {
     RollbackSuspended = 1003, "rollback-suspended", Ok, 200, Never, [1003, 1003, 1003], "Rollback task suspend", "任务待撤销",
         "The rollback re-opened an earlier user task.",
         "Commit the re-opened task, or roll it back further.";
+    JoinWaiting = 1601, "join-waiting", Ok, 200, Never, [1601, 1601, 1601], "Join gateway waiting suspend", "分支已到达，汇聚网关等待其他分支",
+        "A branch of a parallel or inclusive gateway has come to its join or its end, and other branches are still open.",
+        "Commit the tasks of the other branches.";
     InvalidParam = 2001, "invalid-param", Request, 400, AfterFix, [2001, 2001, 2001], "Invalid param", "参数错误",
         "A required field is blank, a value has the wrong form, or a limit is exceeded; the message names it.",
         "Correct the named field and send the request again.";
@@ -182,7 +185,7 @@ result_codes! {
         "Keep one default.";
     ModelUnknownElement = 3211, "model-unknown-element", Definition, 422, AfterFix, [3211, 3211, 3211], "Unknown element key", "不支持该类型",
         "The element's type is not supported.",
-        "Use a supported type: 1, 2, 3, 4, 6 or 8.";
+        "Use a supported type: 1, 2, 3, 4, 6, 8, 9 or 10.";
     ModelTooManyIncoming = 3212, "model-too-many-incoming", Definition, 422, AfterFix, [3212, 3212, 3212], "Too many incoming", "非条件判断节点以及起始节点外，其他节点有且仅有一个出口",
         "A sequence flow has more than one source.",
         "Use one sequence flow for each pair of nodes.";
@@ -261,12 +264,42 @@ result_codes! {
     SubFlowInstanceNotAccepted = 4020, "subflow-instance-not-accepted", Runtime, 409, AfterFix, [4020, 4020, 4020], "Do not receive subFlowInstanceId", "不接收提交子流程实例",
         "The id is that of a sub flow instance.",
         "Use the flowInstanceId of the root.";
+    UpdateDataFailed = 4021, "update-data-failed", Runtime, 503, Same, [4021, 4021, 4021], "Update instanceData failed", "更新实例数据失败",
+        "Reserved by the reference engine: data is stored with the command it belongs to.",
+        "See 4016.";
     SystemError = 5000, "system-error", Platform, 500, Same, [5000, 5000, 5000], "System error", "系统错误",
         "The engine or its store failed; the message says where.",
         "Repeat the call with the same command id; look at the log's detail.";
     Failed = 5001, "failed", Platform, 500, Refresh, [5001, 5001, 5001], "Failed", "处理失败",
         "Reserved by the API document; turbo131 callers also get it for codes they do not know.",
         "See errCodeExt.";
+    ParallelTimeout = 6002, "parallel-timeout", Runtime, 422, AfterFix, [6002, 6002, 6002], "Parallel execute timeout, please obtain the latest process execute status through query", "并行执行超时",
+        "Reserved by the reference engine: branches run within one command and never time out.",
+        "Nothing to do.";
+    ParallelReEntry = 6003, "parallel-re-entry", Runtime, 422, AfterFix, [6003, 6003, 6003], "Parallel execute reentry", "并行执行重入",
+        "Reserved by the reference engine: a branch arrives at a join once.",
+        "Nothing to do.";
+    GatewayAttributes = 6004, "parallel-attributes", Definition, 422, AfterFix, [6004, 6004, 6004], "required element attributes", "缺少并行网关必要的属性",
+        "A parallel or inclusive gateway has no forkJoinMatch that names a fork and a join, and none can be told from the model.",
+        "Give the fork and the join the same forkJoinMatch.";
+    ForkJoinMismatch = 6005, "parallel-fork-join-mismatch", Definition, 422, AfterFix, [6005, 6005, 6005], "Fork and join not match", "并行网关的分支与汇聚不匹配",
+        "The forkJoinMatch of a parallel or inclusive gateway does not pair it with a gateway that says the same, or a branch came to a join whose fork it does not come from.",
+        "Let fork and join name each other, and lead every branch of the fork to its join or to an end event.";
+    DataMergeUnsupported = 6006, "parallel-data-merge-unsupported", Definition, 422, AfterFix, [6006, 6006, 6006], "Unsupported data merge strategy", "不支持的数据合并策略",
+        "The dataMerge of a join is not All, None or Custom, or it is Custom and the engine was built without that strategy.",
+        "Correct dataMerge, or register the strategy with the engine builder.";
+    BranchMergeUnsupported = 6007, "parallel-branch-merge-unsupported", Definition, 422, AfterFix, [6007, 6007, 6007], "Unsupported branch merge strategy", "不支持的分支合并策略",
+        "The branchMerge of a join is not JoinAll, AnyOne or Custom, or it is Custom and the engine was built without that strategy.",
+        "Correct branchMerge, or register the strategy with the engine builder.";
+    BranchMergeFailed = 6008, "parallel-branch-merge-failed", Runtime, 422, AfterFix, [6008, 6008, 6008], "Branch merge strategy error", "分支合并策略执行失败",
+        "Branches changed a variable to different values and the join's dataConflict is `fail`, or the host's strategy failed.",
+        "Commit again with values that agree, or choose another dataConflict.";
+    ForkNotFound = 6009, "parallel-fork-not-found", Runtime, 422, AfterFix, [6009, 6009, 6009], "Not found fork instance", "找不到分支网关实例",
+        "Reserved by the reference engine; this engine answers 6005.",
+        "See 6005.";
+    GatewayRollback = 6010, "parallel-rollback-unsupported", Runtime, 422, AfterFix, [6010, 6010, 6010], "Parallel and inclusive gateways are not supported for rollback", "并行网关和包容网关不支持撤销",
+        "Reserved by the reference engine: this engine rolls back across every gateway.",
+        "Nothing to do.";
     BodyUnreadable = 7000, "body-unreadable", Request, 400, AfterFix, [2001, 2001, 2001], "Request is not readable JSON", "请求内容无法解析",
         "The text given as JSON does not parse.",
         "Correct the JSON at the place the message names.";
@@ -291,6 +324,45 @@ result_codes! {
     VersionConflict = 7303, "version-conflict", Concurrency, 412, Refresh, [4001, 4002, 5001], "Version conflict", "版本冲突",
         "The instance is not at the version the command expects.",
         "Read the instance again and decide anew.";
+    AlreadyAborted = 7400, "instance-already-aborted", Lifecycle, 409, Refresh, [4003, 4003, 4003], "Instance is aborted", "实例已中止",
+        "The flow instance was aborted, and nothing can happen in it until it is restored.",
+        "Restore it with restoreInstance, or start a new instance.";
+    NotAborted = 7401, "instance-not-aborted", Lifecycle, 409, Refresh, [5001, 5001, 5001], "Instance is not aborted", "实例未中止",
+        "Only an aborted flow instance can be restored, and this one runs, is suspended or was restored already.",
+        "Read the instance with getFlowInstance.";
+    ReasonRequired = 7402, "reason-required", Lifecycle, 400, AfterFix, [2001, 2001, 2001], "Reason required", "必须填写原因",
+        "Abort, restore, suspend and resume need a reason, or one of the options that the flow gives for it.",
+        "Send reason, or reasonOption where the flow has options.";
+    ReasonOptionUnknown = 7403, "reason-option-unknown", Lifecycle, 400, AfterFix, [2001, 2001, 2001], "Reason option unknown", "原因选项不存在",
+        "The flow's reasonOptions do not list this option for the command.",
+        "Use one of the options that the message lists.";
+    NotAbortable = 7404, "not-abortable", Lifecycle, 409, Never, [5001, 5001, 5001], "Instance cannot be aborted", "实例不可中止",
+        "The flow instance has ended.",
+        "Nothing to do.";
+    NotRestorable = 7405, "not-restorable", Lifecycle, 409, Never, [5001, 5001, 5001], "Instance cannot be restored", "实例不可恢复",
+        "The flow instance has ended for good.",
+        "Start a new instance.";
+    InstanceSuspended = 7406, "instance-suspended", Lifecycle, 409, Refresh, [4001, 4002, 5001], "Instance is suspended", "实例已挂起",
+        "The flow instance was suspended, and nothing can happen in it until it is resumed.",
+        "Resume it with resumeInstance.";
+    NodeNotReached = 7407, "node-not-reached", Lifecycle, 409, Refresh, [4009, 4009, 4009], "Node not reached", "节点尚未到达",
+        "The flow never came to this element.",
+        "Choose one of the targets of getRollbackTargets.";
+    NodeNotCompleted = 7409, "node-not-completed", Lifecycle, 409, Refresh, [4005, 4005, 4005], "Node not completed", "节点尚未完成",
+        "Only a user task that is completed can be opened again.",
+        "Choose one of the targets of getRollbackTargets.";
+    NodeNotInModel = 7410, "node-not-in-model", Lifecycle, 404, AfterFix, [4010, 4010, 4010], "Node not in the model", "模型中没有该节点",
+        "No flow of the instance has an element with this key.",
+        "Correct the key.";
+    TransitionIllegal = 7413, "transition-illegal", Lifecycle, 409, Refresh, [4013, 4013, 4013], "Transition not possible", "不允许的状态变化",
+        "The command does not fit the state: the instance is not suspended, or the task stands in a branch that its join has closed.",
+        "Read the instance, then decide.";
+    RollbackForbidden = 7415, "rollback-forbidden", Lifecycle, 409, Never, [4002, 4002, 4002], "Rollback forbidden", "禁止撤销",
+        "The rollback would go back over a completed node whose onRollback is `forbid`.",
+        "Roll back to a later task, or terminate the instance.";
+    NothingToRedo = 7416, "nothing-to-redo", Lifecycle, 409, Refresh, [4002, 4002, 4002], "Nothing to redo", "没有可重做的撤销",
+        "There was no rollback since the last commit.",
+        "Commit the tasks again.";
     LogCorrupt = 7800, "log-corrupt", Integrity, 500, Never, [5000, 5000, 5000], "Log corrupt", "日志已损坏",
         "A record does not match its hash or its place in the log.",
         "Stop writing, run `log verify`, and restore from a backup.";
@@ -351,7 +423,7 @@ mod tests {
         for code in ResultCode::ALL {
             let entry = code.entry();
             assert!(
-                matches!(entry.number, 1000..=1999 | 2001..=2003 | 3001..=3217 | 4001..=4021 | 5000..=5001 | 7000..=7899),
+                matches!(entry.number, 1000..=1999 | 2001..=2003 | 3001..=3217 | 4001..=4021 | 5000..=5001 | 6002..=6010 | 7000..=7899),
                 "{code}"
             );
             for context in [CodeContext::Commit, CodeContext::Rollback, CodeContext::Other] {

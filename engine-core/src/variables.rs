@@ -89,6 +89,23 @@ impl Variables {
         Self(Arc::new(merged))
     }
 
+    /// The variables whose value differs from that in `base`, or that `base` does not have, ordered by key.
+    ///
+    /// Variables are never removed, so these turn `base` into `self`, but for types that changed without the value.
+    pub fn changes_from(&self, base: &Self) -> Vec<InstanceData> {
+        if Arc::ptr_eq(&self.0, &base.0) {
+            return Vec::new();
+        }
+        self.iter()
+            .filter(|(key, variable)| base.value(key) != Some(&variable.value))
+            .map(|(key, variable)| InstanceData {
+                key: key.clone(),
+                data_type: variable.data_type.clone(),
+                value: variable.value.clone(),
+            })
+            .collect()
+    }
+
     /// The value under a key.
     pub fn value(&self, key: &str) -> Option<&Value> {
         let found = self.0.binary_search_by(|(known, _)| (**known).cmp(key)).ok()?;

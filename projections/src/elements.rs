@@ -1,11 +1,10 @@
 //! The history of all elements, oldest first, with the sequence flows between them computed from the model.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
 use flowledger_engine_core::id::{InstanceDataId, NodeInstanceId};
-use flowledger_engine_core::instance::{self, FlowIndex, FlowInstance, NodeStatus};
+use flowledger_engine_core::instance::{self, BranchIndex, FlowIndex, FlowInstance, NodeStatus};
 use flowledger_engine_core::model::element::{Element, ElementType, Properties};
 use flowledger_engine_core::model::flow_model::FlowModel;
 use flowledger_engine_core::profile::Profile;
@@ -23,7 +22,7 @@ pub struct ElementInstance {
     pub model_name: Arc<str>,
     /// The element's properties in the model; empty when it has none.
     pub properties: Arc<Properties>,
-    /// 1 completed, 2 active, 3 failed, 4 rolled back. A sequence flow has the status of the node behind it, but is
+    /// 1 completed, 2 active, 3 failed, 4 rolled back, 5 a join that waits, 6 closed by the join of its branch. A sequence flow has the status of the node behind it, but is
     /// completed where that is active.
     pub status: i32,
     /// The node instance; absent for a sequence flow.
@@ -72,22 +71,15 @@ pub fn elements(
     let Some(model) = view.model(instance, flow) else {
         return Ok(Vec::new());
     };
-    let keys: BTreeMap<&NodeInstanceId, &Arc<str>> =
-        instance.nodes_of(flow).map(|node| (&node.id, &node.key)).collect();
-    let mut history = Vec::with_capacity(keys.len() * 2);
+    let mut history = Vec::with_capacity(instance.nodes_of(flow).count() * 2);
     for node in instance.nodes_of(flow) {
-        let source = node.source.as_ref().and_then(|id| keys.get(id).copied());
-        if let Some(source) = source {
-            let flow = connection(model, source, &node.key, view.profile).ok_or_else(|| UnknownSequenceFlow {
-                source: source.clone(),
-                target: node.key.clone(),
-            })?;
-            let status = if node.status == NodeStatus::Active {
-                NodeStatus::Completed
-            } else {
-                node.status
-            };
-            history.push(element_instance(flow, status));
+        let status = if node.status == NodeStatus::Active {
+            NodeStatus::Completed
+        } else {
+            node.status
+        };
+        for came_by in sequence_flows_to(instance, node, model, view.profile)? {
+            history.push(element_instance(came_by, status));
         }
         let mut element = node_element(node, model);
         if effective_for_sub_flow_instance && node.element_type == ElementType::CallActivity {
@@ -100,6 +92,44 @@ pub fn elements(
         history.push(element);
     }
     Ok(history)
+}
+
+/// The sequence flows by which a node was reached: one, but for a join one from each branch that has arrived (T-33), and
+/// none for the first node.
+fn sequence_flows_to<'m>(
+    instance: &FlowInstance,
+    node: &instance::NodeInstance,
+    model: &'m FlowModel,
+    profile: Profile,
+) -> Result<Vec<&'m Element>, UnknownSequenceFlow> {
+    let from = |source: &NodeInstanceId, branch: Option<BranchIndex>| {
+        let source = instance.node(source)?;
+        // Behind a fork the record says which way was taken, which matters where two lead to one node.
+        let opened = branch
+            .filter(|branch| instance.fork_of(*branch).is_some_and(|fork| fork.id == source.id))
+            .and_then(|branch| model.element(&instance.branch(branch)?.flow));
+        Some(opened.map_or_else(
+            || {
+                connection(model, &source.key, &node.key, profile).ok_or_else(|| UnknownSequenceFlow {
+                    source: source.key.clone(),
+                    target: node.key.clone(),
+                })
+            },
+            Ok,
+        ))
+    };
+    match &node.join {
+        Some(join) => join
+            .arrivals
+            .iter()
+            .filter_map(|arrival| from(&arrival.source, Some(arrival.branch)))
+            .collect(),
+        None => node
+            .source
+            .iter()
+            .filter_map(|source| from(source, node.branch))
+            .collect(),
+    }
 }
 
 /// The sequence flow that both ends name; in the `documented` profile also one that only its source names.

@@ -9,6 +9,7 @@ pub mod elements;
 pub mod flow_instance;
 pub mod instance_data;
 pub mod node_instance;
+pub mod rollback_target;
 pub mod runtime;
 pub mod user_tasks;
 
@@ -17,9 +18,10 @@ pub use catalogue::{
 };
 pub use date::Date;
 pub use elements::{ElementInstance, UnknownSequenceFlow};
-pub use flow_instance::FlowInstanceBo;
+pub use flow_instance::{FlowInstanceBo, Held};
 pub use node_instance::NodeInstance;
-pub use runtime::{NodeExecuteResult, RuntimeResult};
+pub use rollback_target::{DataChange, RollbackTarget, TargetTask};
+pub use runtime::{Compensation, DataConflict, NodeExecuteResult, RuntimeResult};
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -23,7 +23,7 @@ pub struct NodeInstance {
     pub model_name: Arc<str>,
     /// The element's properties in the model; empty when it has none.
     pub properties: Arc<Properties>,
-    /// 1 completed, 2 active, 3 failed, 4 rolled back.
+    /// 1 completed, 2 active, 3 failed, 4 rolled back, 5 a join that waits, 6 closed by the join of its branch.
     pub status: i32,
     /// The element's type in the model.
     pub flow_element_type: i64,

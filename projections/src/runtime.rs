@@ -1,9 +1,14 @@
 //! Where an instance stands after a command: the answer that start, commit and rollback share.
 
-use flowledger_engine_core::id::{FlowDeployId, FlowInstanceId, FlowModuleId};
-use flowledger_engine_core::instance::{FlowIndex, FlowInstance, NodeInstance as Visit, Outcome};
+use std::sync::Arc;
+
+use flowledger_engine_core::event;
+use flowledger_engine_core::id::{FlowDeployId, FlowInstanceId, FlowModuleId, NodeInstanceId};
+use flowledger_engine_core::instance::{BranchIndex, FlowIndex, FlowInstance, NodeInstance as Visit, Outcome, Rest};
+use flowledger_engine_core::model::element::Properties;
 use flowledger_engine_core::result_code::ResultCode;
-use flowledger_engine_core::variables::InstanceData;
+use flowledger_engine_core::value::Value;
+use flowledger_engine_core::variables::{InstanceData, Variables};
 use serde::Serialize;
 
 use crate::View;
@@ -13,13 +18,55 @@ use crate::node_instance::NodeInstance;
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct NodeExecuteResult {
-    /// The task that waits, or the end event that was reached.
+    /// The task that waits, the join that waits for other branches, or the end event that was reached.
     pub active_task_instance: NodeInstance,
-    /// The variables there, ordered by key.
+    /// The variables of this branch, ordered by key.
     pub variables: Vec<InstanceData>,
 }
 
-/// The answer of startProcess, commitTask and rollbackTask.
+/// A variable that branches had changed to different values when they were joined.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DataConflict {
+    /// The join.
+    pub node_instance_id: NodeInstanceId,
+    /// The join's key in the model.
+    pub model_key: Arc<str>,
+    /// The variable.
+    pub key: Arc<str>,
+    /// The branches that changed it, each by the sequence flow it left the fork by, in the order of arrival.
+    pub branches: Vec<Arc<str>>,
+    /// The branch whose value stands, by the same name.
+    pub taken: Arc<str>,
+}
+
+/// Something outside that a rollback leaves to be undone.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Compensation {
+    /// The node instance whose work is to be undone.
+    pub node_instance_id: NodeInstanceId,
+    /// Its key in the model.
+    pub model_key: Arc<str>,
+    /// What to do, as the `onRollback` of the element names it.
+    pub name: Arc<str>,
+}
+
+impl Compensation {
+    /// What a rollback leaves, with the keys of its nodes.
+    pub fn list(compensations: &[event::Compensation], instance: &FlowInstance) -> Vec<Self> {
+        let told = |compensation: &event::Compensation| {
+            Some(Self {
+                node_instance_id: compensation.node.clone(),
+                model_key: instance.node(&compensation.node)?.key.clone(),
+                name: compensation.name.clone(),
+            })
+        };
+        compensations.iter().filter_map(told).collect()
+    }
+}
+
+/// The answer of startProcess, commitTask, rollbackTask, rollbackTo and redoRollback.
 ///
 /// JSON: the API document's flat `activeTaskInstance` and `variables`, and the list `nodeExecuteResults` with one entry
 /// per branch in the order of the model; the flat members are those of its first entry. Where the flow waits inside a
@@ -27,14 +74,15 @@ pub struct NodeExecuteResult {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RuntimeResult {
-    /// 1000 the flow ended; 1001 it had ended before; 1002 a task waits; 1003 a task was opened again.
+    /// 1000 the flow ended; 1001 it had ended before; 1002 a task waits; 1003 a task was opened again; 1601 only other
+    /// branches wait.
     pub err_code: i32,
     /// The code's text, with details in parentheses.
     pub err_msg: String,
     /// The instance; absent with 1001.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub flow_instance_id: Option<FlowInstanceId>,
-    /// 1 completed, 2 running, 3 terminated; 0 with 1001.
+    /// 1 completed, 2 running, 3 terminated, 5 suspended, 6 aborted; 0 with 1001.
     pub status: i32,
     /// The deployment; only with startProcess.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -42,13 +90,22 @@ pub struct RuntimeResult {
     /// The module; only with startProcess.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub flow_module_id: Option<FlowModuleId>,
-    /// The task that waits, or the end event that was reached.
+    /// The task that waits, the join that waits for other branches, or the end event that was reached.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub active_task_instance: Option<NodeInstance>,
     /// The variables there, ordered by key.
     pub variables: Vec<InstanceData>,
-    /// One entry per branch.
+    /// One entry per branch that the command moved.
     pub node_execute_results: Vec<NodeExecuteResult>,
+    /// Variables on which branches that this command joined did not agree.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub data_conflicts: Vec<DataConflict>,
+    /// What a rollback leaves to be undone outside, in the order in which to do it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub compensations: Vec<Compensation>,
+    /// What the request carried under this name, and in branches what clients of the reference engine's parallel plug-in
+    /// look for: `executeId` and `parallelRuntimeContextList`. Nothing needs to be sent back.
+    pub extend_properties: Properties,
     /// The version of the instance: pass it as `expectedVersion` to be refused when something came between.
     pub version: u64,
 }
@@ -60,8 +117,13 @@ impl RuntimeResult {
         if outcome.code == ResultCode::Reentrant {
             return result;
         }
-        let ended_at: Vec<&Visit> = outcome.ended_at.iter().filter_map(|id| instance.node(id)).collect();
-        result.fill(instance, FlowIndex::ROOT, &ended_at, outcome.code, view);
+        result.fill(instance, FlowIndex::ROOT, &outcome.rests, outcome.code, view);
+        let conflicts = outcome
+            .conflicts
+            .iter()
+            .filter_map(|(join, conflict)| Some(DataConflict::of(instance.node(join)?, conflict)));
+        result.data_conflicts = conflicts.collect();
+        result.compensations = Compensation::list(&outcome.compensations, instance);
         result
     }
 
@@ -87,43 +149,65 @@ impl RuntimeResult {
             active_task_instance: None,
             variables: Vec::new(),
             node_execute_results: Vec::new(),
+            data_conflicts: Vec::new(),
+            compensations: Vec::new(),
+            extend_properties: Properties::new(),
             version,
         }
     }
 
-    /// Fills in where one flow stands, given the node instances that the command ended at in it and below it.
-    fn fill(
-        &mut self,
-        instance: &FlowInstance,
-        flow: FlowIndex,
-        ended_at: &[&Visit],
-        code: ResultCode,
-        view: View<'_>,
-    ) {
+    /// Fills in where one flow stands, given where branches came to rest in it and below it.
+    fn fill(&mut self, instance: &FlowInstance, flow: FlowIndex, rests: &[Rest], code: ResultCode, view: View<'_>) {
         if let Some(flow) = instance.flow(flow) {
             self.flow_instance_id = Some(flow.flow_instance_id.clone());
-            self.status = flow.status.number();
         }
+        self.status = instance.status_of(flow).number();
         let mut calls: Vec<&Visit> = Vec::new();
-        for node in ended_at {
-            let Some(here) = around(instance, flow, node) else {
-                continue;
-            };
+        let mut names = Vec::new();
+        for rest in rests {
+            let at = instance
+                .node(&rest.node)
+                .and_then(|node| Some((node, around(instance, flow, node)?)));
+            let Some((node, here)) = at else { continue };
             if calls.iter().any(|call| call.id == here.id) {
                 continue;
             }
             let mut shown = NodeInstance::of(here, instance, view);
             if let (Some(sub_flow), false) = (here.sub_flow, here.id == node.id) {
                 calls.push(here);
-                let mut inside = Self::empty(code, self.version);
-                inside.fill(instance, sub_flow, ended_at, code, view);
-                shown.sub_node_result_list = Some(vec![inside]);
+                let inside: Vec<Rest> = rests
+                    .iter()
+                    .filter(|rest| {
+                        instance
+                            .node(&rest.node)
+                            .is_some_and(|node| around(instance, sub_flow, node).is_some())
+                    })
+                    .cloned()
+                    .collect();
+                let inner_code = match code {
+                    ResultCode::CommitSuspended => Outcome::waiting_code(&inside, sub_flow, instance),
+                    other => other,
+                };
+                let mut result = Self::empty(inner_code, self.version);
+                result.fill(instance, sub_flow, &inside, inner_code, view);
+                shown.sub_node_result_list = Some(vec![result]);
             }
+            let arrival = rest.arrival.filter(|_| here.id == node.id);
+            let arrival = arrival.and_then(|number| here.join.as_ref()?.arrivals.get(number));
+            let (variables, branch): (&Variables, _) = match arrival {
+                Some(arrival) => (&arrival.data.variables, Some(arrival.branch)),
+                None => (&here.entry.variables, here.branch),
+            };
+            if let Some(arrival) = arrival {
+                shown.instance_data_id.clone_from(&arrival.data.id);
+            }
+            names.push(branch_name(instance, branch));
             self.node_execute_results.push(NodeExecuteResult {
                 active_task_instance: shown,
-                variables: here.entry.variables.to_list(),
+                variables: variables.to_list(),
             });
         }
+        self.tell_branches(&names);
         if let Some(first) = self.node_execute_results.first() {
             let node = &first.active_task_instance;
             if code != ResultCode::Success {
@@ -136,6 +220,39 @@ impl RuntimeResult {
             self.variables.clone_from(&first.variables);
         }
     }
+
+    /// What clients of the reference engine's plug-in copy from one call to the next (T-29).
+    fn tell_branches(&mut self, names: &[String]) {
+        if names.iter().all(String::is_empty) {
+            return;
+        }
+        let id = |name: &String| (Arc::from("executeId"), Value::Text(name.as_str().into()));
+        let list = names.iter().map(|name| Value::Map(Arc::new([id(name)].into())));
+        self.extend_properties.extend(names.first().map(id));
+        self.extend_properties.insert(
+            "parallelRuntimeContextList".into(),
+            Value::List(Arc::new(list.collect())),
+        );
+    }
+}
+
+impl DataConflict {
+    fn of(join: &Visit, conflict: &event::DataConflict) -> Self {
+        Self {
+            node_instance_id: join.id.clone(),
+            model_key: join.key.clone(),
+            key: conflict.key.clone(),
+            branches: conflict.branches.clone(),
+            taken: conflict.taken.clone(),
+        }
+    }
+}
+
+/// A name for the innermost branch around a place: the fork's node instance and the branch's number; empty outside forks.
+fn branch_name(instance: &FlowInstance, branch: Option<BranchIndex>) -> String {
+    branch
+        .and_then(|at| Some((instance.branch(at)?, instance.fork_of(at)?)))
+        .map_or_else(String::new, |(branch, fork)| format!("{}.{}", fork.id, branch.number))
 }
 
 /// The node of a flow in which a node stands: itself, or the call activity around it.

@@ -252,6 +252,6 @@ impl Bench for NaiveBench {
     }
 
     fn covers(&self, stem: &str) -> bool {
-        !stem.starts_with("parallel") && !stem.starts_with("invalid")
+        !stem.starts_with("invalid")
     }
 }

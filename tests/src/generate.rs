@@ -54,6 +54,39 @@ pub enum Block {
         /// Whether leaving is evaluated first.
         leave_first: bool,
     },
+    /// Branches that are gone through side by side, from a fork to its join.
+    Fork {
+        /// Whether the gateways are inclusive ones; else they are parallel.
+        inclusive: bool,
+        /// The branches, in order.
+        branches: Vec<ForkBranch>,
+        /// How the join works.
+        join: JoinRules,
+    },
+}
+
+/// One branch of a fork.
+#[derive(Debug, Clone)]
+pub struct ForkBranch {
+    /// Its condition. Parallel gateways have no eye for it; inclusive ones never take a branch without one.
+    pub condition: Option<String>,
+    /// Whether it is marked as default, which neither kind of gateway looks at.
+    pub default: bool,
+    /// What it does; nothing leads from the fork straight to the join.
+    pub body: Vec<Block>,
+    /// Whether it ends in an end event of its own. The join keeps one way in.
+    pub ends: bool,
+}
+
+/// The properties of a join; none leaves the property out.
+#[derive(Debug, Clone, Copy)]
+pub struct JoinRules {
+    /// When it fires.
+    pub branch_merge: Option<&'static str>,
+    /// What data it sends on.
+    pub data_merge: Option<&'static str>,
+    /// Who wins.
+    pub data_conflict: Option<&'static str>,
 }
 
 /// What chooses between branches.
@@ -159,7 +192,8 @@ pub fn start_variables() -> impl Strategy<Value = Vec<Variable>> {
     prop_oneof![6 => full_variables(), 1 => variables()]
 }
 
-fn full_variables() -> impl Strategy<Value = Vec<Variable>> {
+/// All known variables, each with a value that conditions expect.
+pub fn full_variables() -> impl Strategy<Value = Vec<Variable>> {
     let word = select(vec!["x", "y", "agree", "reject", "同意", ""]);
     let decimal = select(vec![0.5, 1.5, 2.25, 100.0]);
     let note = prop::option::of(0..100_u8);
@@ -189,13 +223,13 @@ fn decider() -> impl Strategy<Value = Decider> {
     prop_oneof![5 => Just(Decider::Gateway), 2 => Just(Decider::Task), 2 => Just(Decider::HookedGateway)]
 }
 
-fn blocks(calls: bool) -> impl Strategy<Value = Vec<Block>> {
+fn blocks(calls: bool, forks: bool) -> impl Strategy<Value = Vec<Block>> {
     let single = if calls {
         prop_oneof![3 => Just(Block::Task), 1 => any::<Index>().prop_map(Block::Call)].boxed()
     } else {
         Just(Block::Task).boxed()
     };
-    let block = single.prop_recursive(3, 24, 3, |inner| {
+    let block = single.prop_recursive(3, 24, 3, move |inner| {
         let body = || prop::collection::vec(inner.clone(), 0..3);
         let branch = (
             prop::option::weighted(0.85, condition()),
@@ -214,7 +248,7 @@ fn blocks(calls: bool) -> impl Strategy<Value = Vec<Block>> {
             2 => Just(Close::Gateway),
             1 => condition().prop_map(Close::Conditional),
         ];
-        prop_oneof![
+        let serial = prop_oneof![
             4 => (decider(), prop::collection::vec(branch, 2..4), close)
                 .prop_map(|(decider, branches, close)| Block::Choice { decider, branches, close }),
             1 => (decider(), body(), condition(), prop::option::weighted(0.3, condition()), any::<bool>())
@@ -222,25 +256,90 @@ fn blocks(calls: bool) -> impl Strategy<Value = Vec<Block>> {
                     Block::Loop { decider, body, again, leave, leave_first }
                 }),
             2 => Just(Block::Task),
-        ]
+        ];
+        if forks {
+            prop_oneof![1 => serial, 1 => fork(inner.clone())].boxed()
+        } else {
+            serial.boxed()
+        }
     });
     prop::collection::vec(block, 0..5)
 }
 
+/// A fork, with bodies made of `inner`, and its join.
+fn fork(inner: impl Strategy<Value = Block> + Clone) -> impl Strategy<Value = Block> {
+    // Mostly conditions that hold, so that inclusive forks open several branches.
+    let condition = prop_oneof![
+        3 => select(vec!["a >= 0", "a < 100", "b != 3", "a > 2 || b < 6"]).prop_map(|text| Some(text.to_owned())),
+        2 => condition().prop_map(Some),
+        1 => Just(None),
+    ];
+    let branch = (
+        condition,
+        prop::bool::weighted(0.1),
+        prop::collection::vec(inner, 0..3),
+        prop::bool::weighted(0.15),
+    )
+        .prop_map(|(condition, default, body, ends)| ForkBranch {
+            condition,
+            default,
+            body,
+            ends,
+        });
+    (
+        prop::bool::weighted(0.4),
+        prop::collection::vec(branch, 2..5),
+        join_rules(),
+    )
+        .prop_map(|(inclusive, branches, join)| Block::Fork {
+            inclusive,
+            branches,
+            join,
+        })
+}
+
+fn join_rules() -> impl Strategy<Value = JoinRules> {
+    let branch_merge = prop_oneof![2 => Just(None), 1 => Just(Some("JoinAll")), 1 => Just(Some("AnyOne"))];
+    let data_merge = prop_oneof![3 => Just(None), 1 => Just(Some("All")), 1 => Just(Some("None"))];
+    let data_conflict = select(vec![None, Some("last"), Some("branchOrder"), Some("fail")]);
+    (branch_merge, data_merge, data_conflict).prop_map(|(branch_merge, data_merge, data_conflict)| JoinRules {
+        branch_merge,
+        data_merge,
+        data_conflict,
+    })
+}
+
 /// A model of 3 to about 40 nodes.
 pub fn model() -> impl Strategy<Value = ModelPlan> {
-    (blocks(false), any::<u64>()).prop_map(|(blocks, shuffle)| ModelPlan { blocks, shuffle })
+    (blocks(false, false), any::<u64>()).prop_map(|(blocks, shuffle)| ModelPlan { blocks, shuffle })
 }
 
 /// Flows `main`, `sub1` and `sub2` of which each may call the ones after it.
 pub fn calling_models() -> impl Strategy<Value = Vec<ModelPlan>> {
-    let plan = |calls| (blocks(calls), any::<u64>()).prop_map(|(blocks, shuffle)| ModelPlan { blocks, shuffle });
+    let plan = |calls| (blocks(calls, false), any::<u64>()).prop_map(|(blocks, shuffle)| ModelPlan { blocks, shuffle });
     let main = (plan(true), any::<Index>(), any::<Index>()).prop_map(|(mut plan, callee, place)| {
         let place = place.index(plan.blocks.len() + 1);
         plan.blocks.insert(place, Block::Call(callee));
         plan
     });
     (main, plan(true), plan(false)).prop_map(|(main, first, second)| vec![main, first, second])
+}
+
+/// Flows `main`, `sub1` and `sub2` with forks, of which each may call the ones after it. `main` has a fork.
+pub fn forking_models() -> impl Strategy<Value = Vec<ModelPlan>> {
+    let plan = |calls| (blocks(calls, true), any::<u64>()).prop_map(|(blocks, shuffle)| ModelPlan { blocks, shuffle });
+    let body = prop_oneof![3 => Just(Block::Task), 1 => any::<Index>().prop_map(Block::Call)];
+    let main = (plan(true), fork(body), any::<Index>()).prop_map(|(mut plan, fork, place)| {
+        let place = place.index(plan.blocks.len() + 1);
+        plan.blocks.insert(place, fork);
+        plan
+    });
+    let called = prop::option::weighted(0.6, (plan(true), plan(false)));
+    (main, called).prop_map(|(main, called)| {
+        let mut plans = vec![main];
+        plans.extend(called.into_iter().flat_map(|(first, second)| [first, second]));
+        plans
+    })
 }
 
 /// The flows of some plans, named `main`, `sub1`, `sub2`, …
@@ -357,6 +456,11 @@ impl Rendering<'_> {
                     leave,
                     leave_first,
                 } => self.repeat(*decider, body, again, leave.as_deref(), *leave_first, open),
+                Block::Fork {
+                    inclusive,
+                    branches,
+                    join,
+                } => self.fork(*inclusive, branches, *join, open),
             };
         }
         open
@@ -456,6 +560,57 @@ impl Rendering<'_> {
         vec![leaving]
     }
 
+    fn fork(&mut self, inclusive: bool, branches: &[ForkBranch], rules: JoinRules, open: Vec<Open>) -> Vec<Open> {
+        let (kind, number) = if inclusive {
+            ("InclusiveGateway", 10)
+        } else {
+            ("ParallelGateway", 9)
+        };
+        let fork = self.node(kind, number, json!({}));
+        self.connect(open, fork);
+        let mut entries = Vec::new();
+        for branch in branches {
+            entries.push(self.edge(fork, branch.condition.as_deref(), branch.default));
+        }
+        let mut after = Vec::new();
+        for (branch, entry) in branches.iter().zip(entries) {
+            let open = self.sequence(&branch.body, vec![entry]);
+            if branch.ends && !open.is_empty() {
+                self.end(open);
+            } else {
+                after.extend(open);
+            }
+        }
+        if after.is_empty() {
+            after.push(self.edge(fork, Some("a >= 0"), false));
+        }
+        let mut properties = json!({});
+        let named = [
+            ("branchMerge", rules.branch_merge),
+            ("dataMerge", rules.data_merge),
+            ("dataConflict", rules.data_conflict),
+        ];
+        for (name, value) in named {
+            if let Some(value) = value {
+                properties[name] = json!(value);
+            }
+        }
+        let join = self.node(kind, number, properties);
+        self.connect(after, join);
+        let matched = json!({ "fork": self.key(fork), "join": self.key(join) });
+        for gateway in [fork, join] {
+            // Tools write an object; text is allowed too.
+            let is_text = self.elements.len().is_multiple_of(7);
+            let matched = if is_text {
+                json!(matched.to_string())
+            } else {
+                matched.clone()
+            };
+            self.elements[gateway]["properties"]["forkJoinMatch"] = matched;
+        }
+        vec![self.edge(join, None, false)]
+    }
+
     fn end(&mut self, open: Vec<Open>) {
         let end = self.node("EndEvent", 3, json!({}));
         self.connect(open, end);
@@ -525,6 +680,20 @@ pub fn word(length: usize) -> impl Strategy<Value = Vec<Choice>> {
         2 => index().prop_map(Choice::Resend),
         1 => index().prop_map(Choice::ResendChanged),
         1 => start_variables().prop_map(Choice::Start),
+    ];
+    prop::collection::vec(choice, 1..length)
+}
+
+/// A command word of up to `length` commits and rollbacks, which gets further than one of every kind of command.
+pub fn busy_word(length: usize) -> impl Strategy<Value = Vec<Choice>> {
+    let index = any::<Index>;
+    let choice = prop_oneof![
+        24 => (index(), full_variables()).prop_map(|(index, variables)| Choice::CommitActive(index, variables)),
+        12 => (index(), variables()).prop_map(|(index, variables)| Choice::CommitActive(index, variables)),
+        1 => (index(), variables()).prop_map(|(index, variables)| Choice::CommitAny(index, variables)),
+        6 => index().prop_map(Choice::RollbackActive),
+        5 => index().prop_map(Choice::RollbackAny),
+        3 => Just(Choice::RollbackCompleted),
     ];
     prop::collection::vec(choice, 1..length)
 }
@@ -771,6 +940,78 @@ pub fn calling_case() -> impl Strategy<Value = Case> {
         hook_answer,
         start,
         word,
+    })
+}
+
+/// Test cases with parallel and inclusive gateways, with and without call activities.
+pub fn parallel_case() -> impl Strategy<Value = Case> {
+    let word = prop_oneof![word(30), busy_word(40)];
+    (forking_models(), hook_answer(), start_variables(), word).prop_map(|(plans, hook_answer, start, word)| Case {
+        flows: flows(&plans),
+        hook_answer,
+        start,
+        word,
+    })
+}
+
+/// A fork of branches that are rows of user tasks, and what the commit of each task submits.
+#[derive(Debug, Clone)]
+pub struct Race {
+    /// What each branch's tasks submit, in order.
+    pub branches: Vec<Vec<Vec<Variable>>>,
+    /// What the flow is started with.
+    pub start: Vec<Variable>,
+    /// The join's `dataConflict`.
+    pub conflict: &'static str,
+}
+
+impl Race {
+    /// The key of a branch's task, both counted from 0.
+    #[must_use]
+    pub fn task(branch: usize, task: usize) -> String {
+        format!("branch{branch}task{task}")
+    }
+
+    /// The flow `main`: the fork, its join, and the user task `after`.
+    #[must_use]
+    pub fn flow(&self) -> Flow {
+        let mut chains = vec![format!(
+            "start -> fork; join[dataConflict={}] -> after -> end",
+            self.conflict
+        )];
+        for (branch, tasks) in self.branches.iter().enumerate() {
+            let tasks: Vec<String> = (0..tasks.len()).map(|task| Self::task(branch, task)).collect();
+            chains.push(format!("fork -> {} -> join", tasks.join(" -> ")));
+        }
+        crate::sketch::flow("main", &chains.join("; "))
+    }
+}
+
+/// Races of 2 to 4 branches of 1 to 3 tasks. With `disjoint`, no two branches write the same variable.
+pub fn race(disjoint: bool) -> impl Strategy<Value = Race> {
+    let write = move |branch: usize| {
+        let key = select(vec!["k", "l", "m"]);
+        // Few values, so that branches often agree and often write what was there before.
+        (key, 0..3_i64).prop_map(move |(key, value)| {
+            let key = if disjoint {
+                format!("{key}{branch}")
+            } else {
+                key.to_owned()
+            };
+            Variable::new(&key, json!(value))
+        })
+    };
+    let branch = move |branch: usize| {
+        let commit = prop::collection::vec(write(branch), 0..3);
+        prop::collection::vec(commit, 1..4)
+    };
+    let branches = (2..5_usize).prop_flat_map(move |count| (0..count).map(branch).collect::<Vec<_>>());
+    let start = subsequence(vec!["k", "l", "m", "k0", "l1"], 0..=5)
+        .prop_map(|keys| keys.iter().map(|key| Variable::new(key, json!(0))).collect());
+    (branches, start, select(vec!["last", "branchOrder", "fail"])).prop_map(|(branches, start, conflict)| Race {
+        branches,
+        start,
+        conflict,
     })
 }
 

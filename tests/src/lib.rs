@@ -5,6 +5,7 @@ pub mod dice;
 pub mod differential;
 pub mod engine_subject;
 pub mod generate;
+pub mod law;
 pub mod naive;
 pub mod scenario;
 pub mod sketch;

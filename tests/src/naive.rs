@@ -1,21 +1,21 @@
 //! A naive interpreter of the specification: the oracle that the engine is compared with.
 //!
 //! Every command works on a full copy of the instance tree, and every node instance keeps its own copy of all variables
-//! on entry and on leaving. There is no log, no cache and no code in common with the engine. Parallel and inclusive
-//! gateways are not covered yet.
+//! on entry and on leaving. There is no log, no cache and no code in common with the engine. Where the tokens of a flow
+//! with forks stand is worked out again whenever it is asked. Custom merge strategies are not covered.
 //!
-//! Source: the API document and docs/behaviour.md.
+//! Source: the API document, docs/behaviour.md and docs/adr/0012-forks-and-joins.md.
 
 pub mod condition;
+mod fork;
+mod rollback;
+mod view;
 
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use crate::scenario::{
-    Answer, Body, Commit, ElementView, NodeView, Profile, Rollback, Runtime, Start, Subject, TaskView, Terminate,
-    Variable, Variables,
-};
+use crate::scenario::{Answer, Body, Commit, Profile, Rollback, Start, Subject, Terminate, Variable, Variables};
 
 const SEQUENCE_FLOW: i64 = 1;
 const START_EVENT: i64 = 2;
@@ -23,6 +23,8 @@ const END_EVENT: i64 = 3;
 const USER_TASK: i64 = 4;
 const EXCLUSIVE_GATEWAY: i64 = 6;
 const CALL_ACTIVITY: i64 = 8;
+const PARALLEL_GATEWAY: i64 = 9;
+const INCLUSIVE_GATEWAY: i64 = 10;
 
 /// Nodes that may be entered in one command before the interpreter gives up.
 const MAX_STEPS: usize = 10_000;
@@ -35,6 +37,8 @@ enum NodeStatus {
     Active,
     Failed,
     Disabled,
+    Waiting,
+    Closed,
 }
 
 impl NodeStatus {
@@ -44,6 +48,8 @@ impl NodeStatus {
             Self::Active => 2,
             Self::Failed => 3,
             Self::Disabled => 4,
+            Self::Waiting => 5,
+            Self::Closed => 6,
         }
     }
 }
@@ -90,6 +96,24 @@ impl Element {
             Some(Value::Bool(default)) => *default,
             _ => self.text("defaultConditions").eq_ignore_ascii_case("true"),
         }
+    }
+
+    /// The key that `forkJoinMatch` gives for `side`, which is `fork` or `join`.
+    fn matched(&self, side: &str) -> String {
+        let keys = match self.properties.get("forkJoinMatch") {
+            Some(Value::String(text)) => serde_json::from_str(text).unwrap_or_default(),
+            Some(keys) => keys.clone(),
+            None => Value::Null,
+        };
+        keys[side].as_str().unwrap_or_default().to_owned()
+    }
+
+    fn is_forking(&self) -> bool {
+        matches!(self.kind, PARALLEL_GATEWAY | INCLUSIVE_GATEWAY) && self.matched("fork") == self.key
+    }
+
+    fn is_joining(&self) -> bool {
+        matches!(self.kind, PARALLEL_GATEWAY | INCLUSIVE_GATEWAY) && !self.is_forking()
     }
 }
 
@@ -138,6 +162,58 @@ struct Node {
     leave: Variables,
     /// Indices of the flow instances that ran under this call activity.
     subs: Vec<usize>,
+    /// The branch it belongs to; none belongs to no fork.
+    branch: Option<Branch>,
+    /// Of a fork: the branches it opened, in order.
+    opened: Vec<usize>,
+    /// Of a fork: those of them that have not begun.
+    unbegun: Vec<usize>,
+    /// Of a join: the node instance of its fork.
+    fork: Option<usize>,
+    /// Of a join: what arrived, in that order.
+    arrivals: Vec<Arrival>,
+    /// Of a join that fired: the task or call activity whose commit did it; none if the start did.
+    fired_by: Option<usize>,
+    /// If it was closed: flow instance and node instance of the join that did it.
+    closed_by: Option<(usize, usize)>,
+}
+
+impl Node {
+    /// Whether it is part of what happened: not a failed attempt, not rolled back.
+    fn counts(&self) -> bool {
+        !matches!(self.status, NodeStatus::Failed | NodeStatus::Disabled)
+    }
+
+    fn is_join(&self) -> bool {
+        self.fork.is_some()
+    }
+}
+
+/// A branch: the node instance of its fork, and which of the fork's outgoing it follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Branch {
+    fork: usize,
+    number: usize,
+}
+
+/// A token that reached a join.
+#[derive(Debug, Clone)]
+struct Arrival {
+    /// The node instance it came from.
+    node: usize,
+    /// The sequence flow it came along.
+    flow: String,
+    /// Its branch of the join's fork.
+    number: usize,
+    data: Variables,
+}
+
+/// A place where a token came to rest in the command at hand.
+#[derive(Debug, Clone)]
+struct Rest {
+    instance: usize,
+    node: usize,
+    data: Variables,
 }
 
 #[derive(Debug, Clone)]
@@ -149,29 +225,20 @@ struct Instance {
     status: FlowStatus,
     /// In order of creation.
     nodes: Vec<Node>,
+    /// The task or call activity whose commit moves, or last moved, a token here; none is the start.
+    mover: Option<usize>,
+    /// The end event that ended it.
+    last_end: Option<usize>,
+    /// If a join terminated it: that join's flow instance and node instance.
+    terminated_by: Option<(usize, usize)>,
 }
 
 /// A root flow instance, at index 0, and every flow instance below it.
 #[derive(Debug, Clone, Default)]
 struct Tree {
     instances: Vec<Instance>,
-}
-
-/// How far a walk went.
-enum Stop {
-    /// A user task or call activity waits.
-    Suspended,
-    /// The end event with this index was reached.
-    Ended(usize),
-}
-
-/// How far back a rollback went.
-#[derive(PartialEq)]
-enum Back {
-    /// A user task is open again.
-    Reopened,
-    /// The start event of a sub flow was reached.
-    Start,
+    /// In the order of travel.
+    rests: Vec<Rest>,
 }
 
 /// A command that was given with an id and changed something.
@@ -274,7 +341,7 @@ impl Naive {
         module: &str,
         parent: Option<usize>,
         variables: &Variables,
-    ) -> Result<(usize, Stop), i64> {
+    ) -> Result<usize, i64> {
         let model = self.modules.get(module).cloned().flatten().ok_or(4007)?;
         let start = model
             .elements
@@ -292,11 +359,14 @@ impl Naive {
             model,
             status: FlowStatus::Running,
             nodes: Vec::new(),
+            mover: None,
+            last_end: None,
+            terminated_by: None,
         });
-        let node = self.enter(tree, index, &start, None, variables)?;
+        let node = self.enter(tree, index, &start, None, None, variables)?;
         tree.instances[index].nodes[node].status = NodeStatus::Completed;
-        let stop = self.advance(tree, index, node, variables.clone())?;
-        Ok((index, stop))
+        self.advance(tree, index, node, variables.clone())?;
+        Ok(index)
     }
 
     /// The node instance for a step onto `key`: the newest one from this source that is not rolled back, else a new one.
@@ -306,22 +376,20 @@ impl Naive {
         index: usize,
         key: &str,
         source: Option<usize>,
+        branch: Option<Branch>,
         variables: &Variables,
     ) -> Result<usize, i64> {
         let kind = tree.instances[index].model.element(key).ok_or(4009)?.kind;
         let nodes = &tree.instances[index].nodes;
         let earlier = nodes.iter().rposition(|node| {
-            source.is_some() && node.source == source && node.key == key && node.status != NodeStatus::Disabled
+            source.is_some()
+                && node.source == source
+                && node.branch == branch
+                && node.key == key
+                && node.status != NodeStatus::Disabled
         });
-        let id = self.id("node");
-        let nodes = &mut tree.instances[index].nodes;
-        if let Some(earlier) = earlier {
-            nodes[earlier].entry = variables.clone();
-            nodes[earlier].leave = variables.clone();
-            return Ok(earlier);
-        }
-        nodes.push(Node {
-            id,
+        let entered = Node {
+            id: self.id("node"),
             key: key.to_owned(),
             kind,
             source,
@@ -329,39 +397,74 @@ impl Naive {
             entry: variables.clone(),
             leave: variables.clone(),
             subs: Vec::new(),
-        });
+            branch,
+            opened: Vec::new(),
+            unbegun: Vec::new(),
+            fork: None,
+            arrivals: Vec::new(),
+            fired_by: None,
+            closed_by: None,
+        };
+        let nodes = &mut tree.instances[index].nodes;
+        if let Some(earlier) = earlier {
+            let id = nodes[earlier].id.clone();
+            nodes[earlier] = Node { id, ..entered };
+            return Ok(earlier);
+        }
+        nodes.push(entered);
         Ok(nodes.len() - 1)
     }
 
-    /// Walks on from a node that is done until something waits, or an end event is reached.
-    fn advance(&mut self, tree: &mut Tree, index: usize, from: usize, mut variables: Variables) -> Result<Stop, i64> {
-        let mut from = from;
+    /// Moves the token that is done at `from` until it rests.
+    fn advance(&mut self, tree: &mut Tree, index: usize, from: usize, variables: Variables) -> Result<(), i64> {
+        let flow = self.way_on(&tree.instances[index], from, &variables)?;
+        self.travel(tree, index, from, flow, variables)
+    }
+
+    /// Moves the token that is done at `from` along `flow`, and on until it rests.
+    fn travel(
+        &mut self,
+        tree: &mut Tree,
+        index: usize,
+        from: usize,
+        flow: String,
+        mut variables: Variables,
+    ) -> Result<(), i64> {
+        let (mut from, mut flow) = (from, flow);
         for _ in 0..MAX_STEPS {
-            let next = self.successor(&tree.instances[index], from, &variables)?;
-            let node = self.enter(tree, index, &next, Some(from), &variables)?;
-            let instance = &mut tree.instances[index];
-            match instance.nodes[node].kind {
-                USER_TASK | CALL_ACTIVITY => {
-                    instance.nodes[node].status = NodeStatus::Active;
-                    return Ok(Stop::Suspended);
+            let instance = &tree.instances[index];
+            let branch = fork::branch_behind(instance, from, &flow);
+            let next = instance.model.element(&flow).and_then(|flow| flow.outgoing.first());
+            let next = next.and_then(|key| instance.model.element(key)).cloned().ok_or(4009)?;
+            if next.is_joining() {
+                let Some((join, merged)) = self.arrive(tree, index, from, &flow, &next, variables)? else {
+                    return Ok(());
+                };
+                (from, variables) = (join, merged);
+            } else {
+                let node = self.enter(tree, index, &next.key, Some(from), branch, &variables)?;
+                let entered = &mut tree.instances[index].nodes[node];
+                entered.status = NodeStatus::Completed;
+                match next.kind {
+                    USER_TASK | CALL_ACTIVITY => {
+                        entered.status = NodeStatus::Active;
+                        tree.rest(index, node);
+                        return Ok(());
+                    }
+                    END_EVENT => match fork::end_token(tree, index, node)? {
+                        Some((join, merged)) => (from, variables) = (join, merged),
+                        None => return Ok(()),
+                    },
+                    EXCLUSIVE_GATEWAY => {
+                        self.call_hook(Some(&next), &mut variables)?;
+                        entered.leave = variables.clone();
+                        from = node;
+                    }
+                    _ if next.is_forking() => return self.fork(tree, index, node, &next, &variables),
+                    _ => return Err(4014),
                 }
-                END_EVENT => {
-                    instance.nodes[node].status = NodeStatus::Completed;
-                    instance.status = if index == 0 {
-                        FlowStatus::Completed
-                    } else {
-                        FlowStatus::End
-                    };
-                    return Ok(Stop::Ended(node));
-                }
-                EXCLUSIVE_GATEWAY => {
-                    self.call_hook(instance.model.element(&next), &mut variables)?;
-                    instance.nodes[node].status = NodeStatus::Completed;
-                    instance.nodes[node].leave = variables.clone();
-                    from = node;
-                }
-                _ => return Err(4014),
             }
+            flow = self.way_on(&tree.instances[index], from, &variables)?;
         }
         Err(7009)
     }
@@ -378,18 +481,15 @@ impl Naive {
         Ok(())
     }
 
-    /// The node that follows.
-    fn successor(&self, instance: &Instance, from: usize, variables: &Variables) -> Result<String, i64> {
+    /// The sequence flow to go on by.
+    fn way_on(&self, instance: &Instance, from: usize, variables: &Variables) -> Result<String, i64> {
         let node = &instance.nodes[from];
         let element = instance.model.element(&node.key).ok_or(4009)?;
         let decides = node.kind == EXCLUSIVE_GATEWAY || (node.kind == USER_TASK && element.outgoing.len() > 1);
-        let flow = if decides {
-            self.choose(instance, element, variables)?
-        } else {
-            element.outgoing.first().ok_or(4009)?
-        };
-        let flow = instance.model.element(flow).ok_or(4009)?;
-        flow.outgoing.first().cloned().ok_or(4009)
+        if decides {
+            return self.choose(instance, element, variables).cloned();
+        }
+        element.outgoing.first().cloned().ok_or(4009)
     }
 
     fn choose<'a>(&self, instance: &Instance, element: &'a Element, variables: &Variables) -> Result<&'a String, i64> {
@@ -421,13 +521,14 @@ impl Naive {
         let target = &mut tree.instances[index].nodes[node];
         let mut variables = target.entry.clone();
         let mut index = index;
-        let mut stop = if target.kind == USER_TASK {
+        if target.kind == USER_TASK {
             variables.extend(submitted);
             target.leave = variables.clone();
             target.status = NodeStatus::Completed;
-            self.advance(tree, index, node, variables)?
+            tree.instances[index].mover = Some(node);
+            self.advance(tree, index, node, variables)?;
         } else {
-            let (sub, stop) = self.call(
+            let sub = self.call(
                 tree,
                 index,
                 node,
@@ -436,10 +537,9 @@ impl Naive {
             )?;
             tree.instances[index].nodes[node].subs.push(sub);
             index = sub;
-            stop
-        };
-        while let (Stop::Ended(end), Some(parent)) = (&stop, tree.instances[index].parent) {
-            let result = tree.instances[index].nodes[*end].leave.clone();
+        }
+        while let (FlowStatus::End, Some(parent)) = (tree.instances[index].status, tree.instances[index].parent) {
+            let result = fork::flow_data(&tree.instances[index]);
             let call = calling_node(tree, index);
             let key = tree.instances[parent].nodes[call].key.clone();
             let element = tree.instances[parent].model.element(&key).cloned().ok_or(4009)?;
@@ -448,9 +548,11 @@ impl Naive {
             variables.extend(transfer(&element, "callActivityOutParam", &result)?);
             target.leave = variables.clone();
             target.status = NodeStatus::Completed;
-            stop = self.advance(tree, parent, call, variables)?;
+            tree.instances[parent].mover = Some(call);
+            self.advance(tree, parent, call, variables)?;
             index = parent;
         }
+        tree.rest_around(index);
         Ok(())
     }
 
@@ -462,7 +564,7 @@ impl Naive {
         node: usize,
         submitted: Variables,
         module: Option<&str>,
-    ) -> Result<(usize, Stop), i64> {
+    ) -> Result<usize, i64> {
         let instance = &tree.instances[index];
         let element = instance.model.element(&instance.nodes[node].key).cloned().ok_or(4009)?;
         if element.text("callActivityExecuteType") != "sync" || element.text("callActivityInstanceType") != "single" {
@@ -492,7 +594,7 @@ impl Naive {
         if let Err(code) = self.begin(&mut tree, &start.flow_module_id, None, &map_of(&start.variables)) {
             return (Answer::code(code), false);
         }
-        let answer = position(&tree, 1002);
+        let answer = tree.came_to_rest();
         self.trees.push(tree);
         (answer, true)
     }
@@ -509,131 +611,29 @@ impl Naive {
         };
         let target = &before.instances[index].nodes[node];
         match (target.kind, target.status) {
-            (USER_TASK | CALL_ACTIVITY, NodeStatus::Completed) => return (position(&before, 1002), false),
+            (USER_TASK | CALL_ACTIVITY, NodeStatus::Completed) => return (before.position(), false),
             (CALL_ACTIVITY, NodeStatus::Active) if !target.subs.is_empty() => {
-                return (position(&before, 1002), false);
+                return (before.position(), false);
             }
             (USER_TASK | CALL_ACTIVITY, NodeStatus::Active) => {}
             (USER_TASK | CALL_ACTIVITY, _) => return (Answer::code(4001), false),
             _ => return (Answer::code(4014), false),
         }
         let mut after = before.clone();
+        after.rests.clear();
         match self.commit_node(&mut after, index, node, commit) {
             Ok(()) => {
-                let answer = position(&after, 1002);
+                let answer = after.came_to_rest();
                 self.trees[root] = after;
                 (answer, true)
             }
+            // A conflict that the join refuses leaves nothing.
+            Err(6008) => (Answer::code(6008), false),
             Err(code) => {
                 self.trees[root] = failed(before, after);
                 (Answer::code(code), true)
             }
         }
-    }
-
-    fn do_rollback(&mut self, root: usize, rollback: &Rollback) -> (Answer, bool) {
-        let mut tree = self.trees[root].clone();
-        if !matches!(tree.instances[0].status, FlowStatus::Running | FlowStatus::End) {
-            return (Answer::code(4004), false);
-        }
-        let Some((mut index, mut node)) = locate(&tree, &rollback.task_instance_id) else {
-            return (Answer::code(4010), false);
-        };
-        // A call activity whose sub flow runs is rolled back from the task that is active inside (T-26).
-        while let Some(inner) = active_inside(&tree, index, node) {
-            (index, node) = inner;
-        }
-        match self.rollback_node(&mut tree, index, node) {
-            Ok(()) => {
-                let answer = position(&tree, 1003);
-                self.trees[root] = tree;
-                (answer, true)
-            }
-            Err(code) => (Answer::code(code), false),
-        }
-    }
-
-    fn rollback_node(&mut self, tree: &mut Tree, index: usize, node: usize) -> Result<(), i64> {
-        let (mut level, mut requested) = (index, node);
-        loop {
-            if !is_eligible(&tree.instances[level], requested) {
-                return Err(4002);
-            }
-            let Some(parent) = tree.instances[level].parent else {
-                break;
-            };
-            requested = calling_node(tree, level);
-            level = parent;
-        }
-        let mut index = index;
-        let mut back = self.walk_back(tree, index, node)?;
-        while let Some(parent) = tree.instances[index].parent {
-            let call = calling_node(tree, index);
-            if back == Back::Start {
-                tree.instances[index].status = FlowStatus::Terminated;
-                tree.instances[parent].nodes[call].status = NodeStatus::Disabled;
-                let source = tree.instances[parent].nodes[call].source.ok_or(4010)?;
-                back = self.walk_back(tree, parent, source)?;
-            } else {
-                tree.instances[index].status = FlowStatus::Running;
-                if tree.instances[parent].nodes[call].status == NodeStatus::Completed {
-                    disable_after(tree, parent, call);
-                    self.reopen(tree, parent, call);
-                }
-            }
-            index = parent;
-        }
-        Ok(())
-    }
-
-    /// Walks back from a node, which is disabled too, until a user task is open again.
-    fn walk_back(&mut self, tree: &mut Tree, index: usize, first: usize) -> Result<Back, i64> {
-        let mut at = first;
-        loop {
-            let node = tree.instances[index].nodes[at].clone();
-            let was_completed = node.status == NodeStatus::Completed;
-            match node.kind {
-                START_EVENT if index == 0 => return Err(4006),
-                START_EVENT => {
-                    tree.instances[index].nodes[at].status = NodeStatus::Disabled;
-                    return Ok(Back::Start);
-                }
-                USER_TASK if was_completed => {
-                    disable_after(tree, index, at);
-                    self.reopen(tree, index, at);
-                    return Ok(Back::Reopened);
-                }
-                CALL_ACTIVITY if was_completed => {
-                    disable_after(tree, index, at);
-                    let sub = *node.subs.last().ok_or(4010)?;
-                    let ends = &tree.instances[sub].nodes;
-                    let end = ends.iter().rposition(|node| node.kind == END_EVENT).ok_or(4010)?;
-                    let back = self.walk_back(tree, sub, end)?;
-                    let reopened = self.reopen(tree, index, at);
-                    if back == Back::Reopened {
-                        tree.instances[sub].status = FlowStatus::Running;
-                        return Ok(Back::Reopened);
-                    }
-                    tree.instances[sub].status = FlowStatus::Terminated;
-                    tree.instances[index].nodes[reopened].status = NodeStatus::Disabled;
-                }
-                _ => tree.instances[index].nodes[at].status = NodeStatus::Disabled,
-            }
-            at = node.source.ok_or(4010)?;
-        }
-    }
-
-    /// Disables a node instance and puts a new active one with the same entry data beside it.
-    fn reopen(&mut self, tree: &mut Tree, index: usize, at: usize) -> usize {
-        let id = self.id("node");
-        let nodes = &mut tree.instances[index].nodes;
-        nodes[at].status = NodeStatus::Disabled;
-        let mut node = nodes[at].clone();
-        node.id = id;
-        node.status = NodeStatus::Active;
-        node.leave = node.entry.clone();
-        nodes.push(node);
-        nodes.len() - 1
     }
 
     fn do_terminate(&mut self, root: usize, terminate: &Terminate) -> (Answer, bool) {
@@ -731,7 +731,7 @@ impl Subject for Naive {
         match self.find(flow_instance_id) {
             None => self.unknown_list(Body::Nodes(Vec::new())),
             Some((tree, index)) => {
-                let tasks = user_tasks(&self.trees[tree], index, effective);
+                let tasks = view::user_tasks(&self.trees[tree], index, effective);
                 Answer {
                     code: 1000,
                     body: Body::Nodes(tasks),
@@ -743,7 +743,7 @@ impl Subject for Naive {
     fn history_elements(&mut self, flow_instance_id: &str, effective: bool) -> Answer {
         match self.find(flow_instance_id) {
             None => self.unknown_list(Body::Elements(Vec::new())),
-            Some((tree, index)) => match elements(&self.trees[tree], index, effective) {
+            Some((tree, index)) => match view::elements(&self.trees[tree], index, effective) {
                 Ok(elements) => Answer {
                     code: 1000,
                     body: Body::Elements(elements),
@@ -757,7 +757,7 @@ impl Subject for Naive {
         match self.find(flow_instance_id) {
             None => Answer::code(4008),
             Some((tree, index)) => {
-                let variables = current_data(&self.trees[tree], index, effective);
+                let variables = view::current_data(&self.trees[tree], index, effective);
                 Answer {
                     code: 1000,
                     body: Body::Variables(variables),
@@ -775,7 +775,7 @@ impl Subject for Naive {
             None => Answer::code(4010),
             Some((index, node)) => Answer {
                 code: 1000,
-                body: Body::Node(node_view(&tree.instances[index].nodes[node])),
+                body: Body::Node(view::node_view(&tree.instances[index].nodes[node])),
             },
         }
     }
@@ -857,213 +857,21 @@ fn depth(tree: &Tree, index: usize) -> usize {
     1 + tree.instances[index].parent.map_or(0, |parent| depth(tree, parent))
 }
 
-/// The newest active node instance in the sub flow that a call activity runs right now.
-fn active_inside(tree: &Tree, index: usize, node: usize) -> Option<(usize, usize)> {
-    let call = &tree.instances[index].nodes[node];
-    let sub = *call.subs.last().filter(|_| call.status == NodeStatus::Active)?;
-    let active = tree.instances[sub]
-        .nodes
-        .iter()
-        .rposition(|node| node.status == NodeStatus::Active)?;
-    Some((sub, active))
-}
-
 /// T-34: data and active tasks as before, and what the attempt created as FAILED. A sub flow it started is gone.
 fn failed(before: Tree, after: Tree) -> Tree {
     let mut result = before;
     for (old, new) in result.instances.iter_mut().zip(after.instances) {
         let created = new.nodes.into_iter().skip(old.nodes.len());
-        old.nodes.extend(created.map(|node| Node {
-            status: NodeStatus::Failed,
-            ..node
+        // Of a join that failed the record knows the first arrival.
+        old.nodes.extend(created.map(|mut node| {
+            node.arrivals.truncate(1);
+            Node {
+                status: NodeStatus::Failed,
+                ..node
+            }
         }));
     }
     result
-}
-
-/// §4.1 no. 3: an active task newer than the newest completed one, or that completed one itself.
-fn is_eligible(instance: &Instance, requested: usize) -> bool {
-    for (index, node) in instance.nodes.iter().enumerate().rev() {
-        if !matches!(node.kind, USER_TASK | END_EVENT | CALL_ACTIVITY) {
-            continue;
-        }
-        match node.status {
-            NodeStatus::Active | NodeStatus::Completed if index == requested => return true,
-            NodeStatus::Completed => return false,
-            _ => {}
-        }
-    }
-    false
-}
-
-/// T-27: everything that came after a node instance is rolled back with it.
-fn disable_after(tree: &mut Tree, index: usize, first: usize) {
-    let count = tree.instances[index].nodes.len();
-    for at in first + 1..count {
-        let node = &tree.instances[index].nodes[at];
-        let mut source = node.source;
-        while source.is_some_and(|source| source > first) {
-            source = source.and_then(|source| tree.instances[index].nodes[source].source);
-        }
-        // A failed attempt stays visible as such.
-        if source == Some(first) && node.status != NodeStatus::Failed {
-            let subs = node.subs.clone();
-            tree.instances[index].nodes[at].status = NodeStatus::Disabled;
-            for sub in subs
-                .into_iter()
-                .filter(|sub| tree.instances[*sub].status == FlowStatus::Running)
-                .collect::<Vec<_>>()
-            {
-                tree.instances[sub].status = FlowStatus::Terminated;
-                disable_all(tree, sub);
-            }
-        }
-    }
-}
-
-fn disable_all(tree: &mut Tree, index: usize) {
-    for at in 0..tree.instances[index].nodes.len() {
-        let node = &mut tree.instances[index].nodes[at];
-        if node.status != NodeStatus::Failed {
-            node.status = NodeStatus::Disabled;
-        }
-        for sub in node.subs.clone() {
-            tree.instances[sub].status = FlowStatus::Terminated;
-            disable_all(tree, sub);
-        }
-    }
-}
-
-/// The answer that describes where the root flow instance stands: `code`, or 1000 when it is complete.
-fn position(tree: &Tree, code: i64) -> Answer {
-    runtime(tree, 0, code)
-}
-
-fn runtime(tree: &Tree, index: usize, code: i64) -> Answer {
-    let instance = &tree.instances[index];
-    let ended = matches!(instance.status, FlowStatus::Completed | FlowStatus::End);
-    let shown = if ended { END_EVENT } else { 0 };
-    let tasks = instance.nodes.iter().filter(|node| {
-        if shown == END_EVENT {
-            node.kind == END_EVENT && node.status == NodeStatus::Completed
-        } else {
-            node.status == NodeStatus::Active
-        }
-    });
-    let tasks = tasks.map(|node| TaskView {
-        node: node.id.clone(),
-        model_key: node.key.clone(),
-        status: node.status.number(),
-        variables: node.entry.clone(),
-        sub: node
-            .subs
-            .last()
-            .map(|sub| runtime(tree, *sub, code))
-            .into_iter()
-            .collect(),
-    });
-    let body = Runtime {
-        flow_instance: instance.id.clone(),
-        status: instance.status.number(),
-        tasks: tasks.collect(),
-    };
-    Answer {
-        code: if ended { 1000 } else { code },
-        body: Body::Runtime(body),
-    }
-}
-
-fn node_view(node: &Node) -> NodeView {
-    NodeView {
-        node: node.id.clone(),
-        model_key: node.key.clone(),
-        status: node.status.number(),
-    }
-}
-
-fn user_tasks(tree: &Tree, index: usize, effective: bool) -> Vec<NodeView> {
-    let mut list = Vec::new();
-    for node in tree.instances[index].nodes.iter().rev() {
-        if !matches!(node.status, NodeStatus::Completed | NodeStatus::Active) {
-            continue;
-        }
-        match node.kind {
-            USER_TASK => list.push(node_view(node)),
-            CALL_ACTIVITY if effective => {
-                list.extend(
-                    node.subs
-                        .last()
-                        .map(|sub| user_tasks(tree, *sub, effective))
-                        .unwrap_or_default(),
-                );
-            }
-            _ => {}
-        }
-    }
-    list
-}
-
-fn elements(tree: &Tree, index: usize, effective: bool) -> Result<Vec<ElementView>, i64> {
-    let instance = &tree.instances[index];
-    let mut list = Vec::new();
-    for node in &instance.nodes {
-        if let Some(source) = node.source {
-            let from = instance.model.element(&instance.nodes[source].key).ok_or(4009)?;
-            let to = instance.model.element(&node.key).ok_or(4009)?;
-            let flow = from.outgoing.iter().find(|key| to.incoming.contains(key)).ok_or(3211)?;
-            debug_assert!(
-                instance
-                    .model
-                    .element(flow)
-                    .is_some_and(|flow| flow.kind == SEQUENCE_FLOW)
-            );
-            let status = if node.status == NodeStatus::Active {
-                NodeStatus::Completed
-            } else {
-                node.status
-            };
-            list.push(ElementView {
-                node: None,
-                model_key: flow.clone(),
-                status: status.number(),
-                sub: None,
-            });
-        }
-        let sub = if effective && node.kind == CALL_ACTIVITY {
-            let mut inner = Vec::new();
-            for sub in &node.subs {
-                inner.extend(elements(tree, *sub, effective)?);
-            }
-            Some(inner)
-        } else {
-            None
-        };
-        list.push(ElementView {
-            node: Some(node.id.clone()),
-            model_key: node.key.clone(),
-            status: node.status.number(),
-            sub,
-        });
-    }
-    Ok(list)
-}
-
-/// T-16: the data of the current position.
-fn current_data(tree: &Tree, index: usize, effective: bool) -> Variables {
-    let nodes = &tree.instances[index].nodes;
-    let active = nodes.iter().rfind(|node| node.status == NodeStatus::Active);
-    let ended = || {
-        nodes
-            .iter()
-            .rfind(|node| node.kind == END_EVENT && node.status == NodeStatus::Completed)
-    };
-    let Some(node) = active.or_else(ended) else {
-        return Variables::new();
-    };
-    match node.subs.last() {
-        Some(sub) if effective => current_data(tree, *sub, effective),
-        _ => node.entry.clone(),
-    }
 }
 
 impl Naive {

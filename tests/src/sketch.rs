@@ -1,8 +1,9 @@
 //! Flows and commands in shorthand, for tests that a person reads.
 //!
 //! A flow: `start -> ask -> gate; gate -(amount > 100)-> review -> end; gate -(default)-> end`. What a name is shows in
-//! its beginning: `start`, `end`, `gate`, `call`, else it is a user task. `name[key=value, …]` adds properties; hooks are
-//! `[hookInfoIds=h]`, and `[callActivityFlowModuleId=$module:sub]` names a flow.
+//! its beginning: `start`, `end`, `gate`, `call`, `fork` and `join` (parallel), `ifork` and `ijoin` (inclusive), else it
+//! is a user task. `fork2` is matched with `join2`. `name[key=value, …]` adds properties; hooks are `[hookInfoIds=h]`,
+//! and `[callActivityFlowModuleId=$module:sub]` names a flow.
 //!
 //! Commands, separated by `;`: `start {a: 1}`, `commit ask {a: 1}`, `commit call {} sub`, `rollback ask`, `terminate`,
 //! `data`, `tasks`, `elements`, `node ask`, `flow`. A node is meant by its key, the newest instance first: `ask#1` is the
@@ -62,9 +63,15 @@ pub fn flow(name: &str, sketch: &str) -> Flow {
             key if key.starts_with("end") => 3,
             key if key.starts_with("gate") => 6,
             key if key.starts_with("call") => 8,
+            key if key.starts_with("fork") || key.starts_with("join") => 9,
+            key if key.starts_with("ifork") || key.starts_with("ijoin") => 10,
             _ => 4,
         };
         let mut properties = properties.clone();
+        if matches!(kind, 9 | 10) {
+            let matched = json!({ "fork": key.replace("join", "fork"), "join": key.replace("fork", "join") });
+            properties.entry("forkJoinMatch").or_insert(matched);
+        }
         if kind == 8 {
             properties.entry("callActivityExecuteType").or_insert(json!("sync"));
             properties.entry("callActivityInstanceType").or_insert(json!("single"));

@@ -843,6 +843,14 @@ fn hooks_that_fail_are_recorded_and_the_flow_goes_on() {
 struct PanickingIds(Arc<Mutex<Option<IdKind>>>);
 
 impl IdGenerator for PanickingIds {
+    fn name(&self) -> &'static str {
+        "panicking"
+    }
+
+    fn version(&self) -> &'static str {
+        "1"
+    }
+
     fn generate(&self, origin: IdOrigin<'_>, kind: IdKind, number: u32) -> Id {
         let panics = *self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner) == Some(kind);
         assert!(!panics, "no id today");

@@ -49,6 +49,11 @@ fn naive_interpreter_answers_the_reference_models_under_both_profiles() {
 }
 
 #[test]
+fn naive_interpreter_answers_recorded_forks_under_both_profiles() {
+    assert_passes(&NaiveBench, "parallel", &[], 22);
+}
+
+#[test]
 fn naive_conditions_answer_as_recorded() {
     assert_passes(&NaiveBench, "expressions", &[], 300);
 }
@@ -66,6 +71,11 @@ fn engine_answers_the_reference_models_under_both_profiles() {
 #[test]
 fn engine_answers_recorded_call_activities() {
     assert_passes(&EngineBench, "call", &[], 160);
+}
+
+#[test]
+fn engine_answers_recorded_forks_under_both_profiles() {
+    assert_passes(&EngineBench, "parallel", &[], 22);
 }
 
 #[test]

@@ -157,6 +157,14 @@ const MODULE: &str = "the module";
 struct FixedModule;
 
 impl flowledger::IdGenerator for FixedModule {
+    fn name(&self) -> &'static str {
+        "fixed"
+    }
+
+    fn version(&self) -> &'static str {
+        "1"
+    }
+
     fn generate(&self, origin: flowledger::IdOrigin<'_>, kind: flowledger::IdKind, number: u32) -> flowledger::Id {
         match kind {
             flowledger::IdKind::FlowModule => flowledger::Id::new(MODULE),

@@ -91,6 +91,7 @@ impl ActorArgs {
             reason: text(self.reason),
             command_id: id.command_id.map(Into::into),
             expected_version: version,
+            extend_properties: None,
         }
     }
 

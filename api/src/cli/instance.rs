@@ -6,14 +6,16 @@ use std::sync::Arc;
 use clap::{Args, Subcommand, ValueEnum};
 use flowledger::{
     BlockingEngine, CommitTaskParam, ElementInstance, Engine, FlowInstanceBo, FlowInstanceId, GetFlowModuleParam,
-    InstanceData, InstanceFilter, ListParam, NodeExecuteResult, ResultCode, RollbackTaskParam, RuntimeResult,
-    StartProcessParam, TerminateProcessParam, Timestamp,
+    InstanceData, InstanceFilter, ListParam, NodeExecuteResult, ResultCode, RuntimeResult, StartProcessParam,
+    TerminateProcessParam, Timestamp,
 };
 use serde::Serialize;
 
 use crate::cli::arguments::{self, ActorArgs, CommandIdArg, VersionArg};
 use crate::cli::failure::Failure;
 use crate::cli::flow::is_unknown;
+use crate::cli::lifecycle::{self, LifecycleArgs};
+use crate::cli::rollback::{self, RedoArgs, RollbackArgs};
 use crate::cli::session::{Access, Session};
 use crate::cli::task::{self, Nodes};
 use crate::cli::words;
@@ -59,20 +61,23 @@ pub(crate) enum InstanceCommand {
         version: VersionArg,
     },
     /// Goes back to the user task before a task, and opens it again with the data of the first time
-    Rollback {
+    Rollback(RollbackArgs),
+    /// Lists the user tasks one may go back to, what that would bring, and why not to the others
+    Targets {
         /// The instance
         #[arg(value_name = "INSTANCE")]
         instance: String,
-        /// The task, by its id or its element's key (not needed while only one waits)
-        #[arg(value_name = "TASK")]
-        task: Option<String>,
-        #[command(flatten)]
-        actor: ActorArgs,
-        #[command(flatten)]
-        command_id: CommandIdArg,
-        #[command(flatten)]
-        version: VersionArg,
     },
+    /// Takes the last rollback back, as long as nothing was committed since
+    Redo(RedoArgs),
+    /// Lets nothing happen in an instance until it is resumed
+    Suspend(LifecycleArgs),
+    /// Lets a suspended instance go on
+    Resume(LifecycleArgs),
+    /// Stops an instance; it can be restored
+    Abort(LifecycleArgs),
+    /// Takes an abort back
+    Restore(LifecycleArgs),
     /// Ends an instance for good
     Terminate {
         /// The instance
@@ -191,6 +196,10 @@ pub(crate) enum StatusName {
     Completed,
     /// It was ended for good
     Terminated,
+    /// Nothing happens until it is resumed
+    Suspended,
+    /// It was stopped, and may be restored
+    Aborted,
 }
 
 impl StatusName {
@@ -199,6 +208,8 @@ impl StatusName {
             Self::Completed => 1,
             Self::Running => 2,
             Self::Terminated => 3,
+            Self::Suspended => 5,
+            Self::Aborted => 6,
         }
     }
 }
@@ -255,29 +266,13 @@ pub(crate) fn run(session: &Session, command: InstanceCommand) -> Result<(), Fai
             engine.close()?;
             tell(session, &result, Some(&instance))
         }
-        InstanceCommand::Rollback {
-            instance,
-            task,
-            actor,
-            command_id,
-            version,
-        } => {
-            let options = actor.options(command_id, version.expected_version);
-            let engine = session.open(Access::Existing)?;
-            let task = task::meant(
-                session,
-                &engine,
-                &instance,
-                task.as_deref(),
-                options.command_id.as_ref(),
-            )?;
-            let result = engine.rollback_task(RollbackTaskParam {
-                options,
-                ..RollbackTaskParam::new(&instance.as_str().into(), &task)
-            })?;
-            engine.close()?;
-            tell(session, &result, Some(&instance))
-        }
+        InstanceCommand::Rollback(args) => rollback::back(session, args),
+        InstanceCommand::Targets { instance } => rollback::targets(session, &instance),
+        InstanceCommand::Redo(args) => rollback::redo(session, args),
+        InstanceCommand::Suspend(args) => lifecycle::change(session, args, BlockingEngine::suspend_instance),
+        InstanceCommand::Resume(args) => lifecycle::change(session, args, BlockingEngine::resume_instance),
+        InstanceCommand::Abort(args) => lifecycle::change(session, args, BlockingEngine::abort_instance),
+        InstanceCommand::Restore(args) => lifecycle::change(session, args, BlockingEngine::restore_instance),
         InstanceCommand::Terminate {
             instance,
             actor,
@@ -337,8 +332,13 @@ fn start(
     tell(session, &result, None)
 }
 
+/// Node status: an end event was reached.
+const COMPLETED: i32 = 1;
+/// Node status: a join waits for other branches.
+const WAITING: i32 = 5;
+
 /// Tells where an instance stands after a command. `instance` is the one the caller named.
-fn tell(session: &Session, result: &RuntimeResult, instance: Option<&str>) -> Result<(), Failure> {
+pub(crate) fn tell(session: &Session, result: &RuntimeResult, instance: Option<&str>) -> Result<(), Failure> {
     let out = &session.out;
     if out.is_json() {
         return Ok(out.json(result)?);
@@ -357,38 +357,54 @@ fn tell(session: &Session, result: &RuntimeResult, instance: Option<&str>) -> Re
         ),
     ];
     let is_over = result.err_code == ResultCode::Success.number();
-    for mut branch in &result.node_execute_results {
-        // Inside call activities it is the innermost task that can be committed.
-        while let Some(inside) = inside(branch) {
-            let call = &branch.active_task_instance;
-            pairs.push(("inside", words::element(&call.model_key, &call.model_name)));
-            branch = inside;
-        }
+    let is_again = result.err_code == ResultCode::RollbackSuspended.number();
+    let mut tasks = Vec::new();
+    // Inside call activities it is the innermost task that can be committed.
+    let mut open = entries(result);
+    while let Some(branch) = open.pop() {
         let node = &branch.active_task_instance;
         let element = words::element(&node.model_key, &node.model_name);
-        if is_over {
+        if let Some(inside) = &node.sub_node_result_list {
+            pairs.push(("inside", element));
+            open.extend(inside.iter().flat_map(entries));
+            continue;
+        }
+        if node.status == WAITING {
+            pairs.push(("arrived at", element));
+        } else if node.status == COMPLETED {
             pairs.push(("ended at", element));
         } else {
-            let is_again = result.err_code == ResultCode::RollbackSuspended.number();
+            tasks.push(node);
             pairs.push((if is_again { "open again" } else { "waits at" }, element));
             pairs.push(("task", node.node_instance_id.to_string()));
         }
         pairs.push(("data", words::variables(&branch.variables)));
     }
+    for compensation in &result.compensations {
+        let text = format!("{} ({})", compensation.name, compensation.model_key);
+        pairs.push(("to compensate", text));
+    }
+    for conflict in &result.data_conflicts {
+        let branches = conflict.branches.join(", ");
+        let text = format!("{} differs in {branches}: taken from {}", conflict.key, conflict.taken);
+        pairs.push(("conflict", text));
+    }
     out.pairs(&pairs)?;
     out.blank()?;
-    let next = if is_over {
-        format!("instance history {id}")
-    } else {
-        format!("instance commit {id} KEY=VALUE …")
+    let next = match tasks.as_slice() {
+        _ if is_over => format!("instance history {id}"),
+        [] => format!("instance show {id}"),
+        [_] if result.err_code != ResultCode::JoinWaiting.number() && result.node_execute_results.len() == 1 => {
+            format!("instance commit {id} KEY=VALUE …")
+        }
+        [task, ..] => format!("instance commit {id} {} KEY=VALUE …", words::argument(&task.model_key)),
     };
     Ok(out.aside(format!("Next: {}", session.next(&next)))?)
 }
 
-/// Where the sub flow of a call activity stands.
-fn inside(branch: &NodeExecuteResult) -> Option<&NodeExecuteResult> {
-    let results = branch.active_task_instance.sub_node_result_list.as_ref()?;
-    results.first().and_then(|result| result.node_execute_results.first())
+/// The branches of a result, the first on top of the stack.
+fn entries(result: &RuntimeResult) -> Vec<&NodeExecuteResult> {
+    result.node_execute_results.iter().rev().collect()
 }
 
 fn terminate(session: &Session, id: &FlowInstanceId, options: flowledger::CommandOptions) -> Result<(), Failure> {
@@ -444,6 +460,15 @@ fn show(session: &Session, id: &str) -> Result<(), Failure> {
         ("started", bo.create_time.to_string()),
         ("changed", bo.modify_time.to_string()),
     ];
+    if let Some(hold) = &bo.hold {
+        let by = hold
+            .by
+            .as_ref()
+            .map_or_else(String::new, |by| format!("by {}, ", words::plain(by)));
+        let why = [&hold.reason_option, &hold.reason].into_iter().flatten();
+        let why: Vec<_> = why.map(|why| words::plain(why)).collect();
+        pairs.push(("held", format!("{by}{}: {}", hold.time, why.join(", "))));
+    }
     for (id, node) in nodes.active() {
         pairs.push(("waits at", words::element(&node.model_key, &node.model_name)));
         pairs.push(("task", id.to_string()));
@@ -520,7 +545,7 @@ pub(crate) fn element_rows(elements: &[ElementInstance]) -> Vec<Vec<String>> {
         };
         // A sequence flow has no instance of its own: what it shows is whether what it led to still counts.
         let status = match (&element.node_instance_id, element.status) {
-            (None, 1) => "taken",
+            (None, 1 | 5 | 6) => "taken",
             (_, status) => words::node_status(status),
         };
         let id = element

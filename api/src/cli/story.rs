@@ -10,7 +10,7 @@ use flowledger::event::{
 use flowledger::{Actor, AnyRecord, LogRecord, NodeInstanceId, ResultCode, store};
 
 use crate::cli::output::Output;
-use crate::cli::words::{count, hex, plain, short, variables};
+use crate::cli::words::{self, count, hex, plain, short, variables};
 
 /// The number of a start event's type.
 const START_EVENT: i64 = 2;
@@ -44,6 +44,9 @@ impl Teller {
         }
         if let Some(by) = by(&envelope.actor) {
             out.line(format!("{INDENT}by: {by}"))?;
+        }
+        if let Some(option) = reason_option(&record.record) {
+            out.line(format!("{INDENT}reason option: {}", plain(option)))?;
         }
         if let Some(reason) = &envelope.reason {
             out.line(format!("{INDENT}reason: {reason}"))?;
@@ -84,7 +87,7 @@ impl Teller {
             InstanceEvent::EventPassed(visit) => format!("reached the end event {}", self.meet(visit)),
             InstanceEvent::TaskActivated(visit) => format!("waits at {}", self.meet(visit)),
             InstanceEvent::GatewayReached(visit) => format!("reached the gateway {}", self.meet(visit)),
-            InstanceEvent::NodeReentered { node } => format!("reached {} again", self.key(node)),
+            InstanceEvent::NodeReentered { node, .. } => format!("reached {} again", self.key(node)),
             InstanceEvent::HookAnswered {
                 variables: answer,
                 failures,
@@ -94,6 +97,28 @@ impl Teller {
                 Some(conditions) => format!("took {flow} ({conditions})"),
                 None => format!("took {flow}"),
             },
+            InstanceEvent::BranchesOpened { .. }
+            | InstanceEvent::JoinReached { .. }
+            | InstanceEvent::BranchArrived { .. }
+            | InstanceEvent::BranchesJoined { .. } => self.branch_fact(event),
+            InstanceEvent::PlugInStepped {
+                node,
+                plug_in,
+                waits,
+                variables,
+                payload,
+                ..
+            } => {
+                let does = if *waits { "waits at" } else { "has passed" };
+                let mut fact = format!("plug-in {} {} {does} {}", plug_in.name, plug_in.version, self.key(node));
+                if !variables.is_empty() {
+                    fact = format!("{fact} with {}", words::variables(variables));
+                }
+                if let Some(payload) = payload {
+                    fact = format!("{fact}; it remembers {}", words::value(payload));
+                }
+                fact
+            }
             InstanceEvent::TaskCommitted { node, .. } | InstanceEvent::CallReturned { node, .. } => {
                 format!("{} is done", self.key(node))
             }
@@ -120,31 +145,89 @@ impl Teller {
             InstanceEvent::SubFlowEnded { flow_instance_id } => {
                 format!("sub flow instance {flow_instance_id} has ended")
             }
-            InstanceEvent::TaskRolledBack {
-                superseded,
-                reopened,
-                terminated,
-                ..
-            } => {
-                let names: Vec<String> = superseded.iter().map(|node| self.key(node)).collect();
-                let mut fact = format!("no longer counts: {}", names.join(", "));
-                for id in terminated {
-                    fact = format!("{fact}; sub flow instance {id} is over");
-                }
-                for again in reopened.iter().rev() {
-                    let key = self.key(&again.of);
-                    self.keys.insert(again.node.clone(), key.as_str().into());
-                    if !again.superseded {
-                        fact = format!("{fact}; waits at {key} again");
-                    }
-                }
-                fact
+            InstanceEvent::TaskRolledBack { .. } => self.rollback_fact(event),
+            InstanceEvent::RollbackRedone { superseded, restored } => {
+                let names = |ids: &[NodeInstanceId]| ids.iter().map(|id| self.key(id)).collect::<Vec<_>>().join(", ");
+                format!("counts again: {}; no longer: {}", names(restored), names(superseded))
             }
+            InstanceEvent::InstanceSuspended => "the instance is suspended".to_owned(),
+            InstanceEvent::InstanceResumed => "the instance goes on".to_owned(),
+            InstanceEvent::InstanceAborted => "the instance is aborted".to_owned(),
+            InstanceEvent::InstanceRestored { .. } => "the instance is restored".to_owned(),
             InstanceEvent::FlowTerminated { flow_instance_ids } => match flow_instance_ids.len() {
                 0 | 1 => "the instance is terminated".to_owned(),
                 several => format!("the instance is terminated, with {} sub flow instances", several - 1),
             },
         }
+    }
+
+    /// A fact of forks and joins.
+    fn branch_fact(&mut self, event: &InstanceEvent) -> String {
+        match event {
+            InstanceEvent::BranchesOpened { evaluated, flows, .. } => {
+                let fact = format!("opened branches: {}", flows.join(", "));
+                match conditions(evaluated) {
+                    Some(conditions) => format!("{fact} ({conditions})"),
+                    None => fact,
+                }
+            }
+            InstanceEvent::JoinReached { visit, .. } => format!("reached the join {}", self.meet(visit)),
+            InstanceEvent::BranchArrived { node, source, .. } => {
+                format!("a branch has come from {} to {}", self.key(source), self.key(node))
+            }
+            InstanceEvent::BranchesJoined {
+                node,
+                conflicts,
+                closed,
+                ..
+            } => {
+                let mut fact = format!("{} has joined its branches", self.key(node));
+                for conflict in conflicts {
+                    let branches = conflict.branches.join(", ");
+                    fact = format!(
+                        "{fact}; {} differs in {branches}: taken from {}",
+                        conflict.key, conflict.taken
+                    );
+                }
+                let closed: Vec<String> = closed.iter().map(|node| self.key(node)).collect();
+                if !closed.is_empty() {
+                    fact = format!("{fact}; closed: {}", closed.join(", "));
+                }
+                fact
+            }
+            _ => String::new(),
+        }
+    }
+
+    fn rollback_fact(&mut self, event: &InstanceEvent) -> String {
+        let InstanceEvent::TaskRolledBack {
+            superseded,
+            reopened,
+            terminated,
+            compensations,
+            ..
+        } = event
+        else {
+            return String::new();
+        };
+
+        let names: Vec<String> = superseded.iter().map(|node| self.key(node)).collect();
+        let mut fact = format!("no longer counts: {}", names.join(", "));
+        for id in terminated {
+            fact = format!("{fact}; sub flow instance {id} is over");
+        }
+        for again in reopened.iter().rev() {
+            let key = self.key(&again.of);
+            self.keys.insert(again.node.clone(), key.as_str().into());
+            if !again.superseded {
+                fact = format!("{fact}; waits at {key} again");
+            }
+        }
+        for compensation in compensations {
+            let key = self.key(&compensation.node);
+            fact = format!("{fact}; {} is to compensate {key}", compensation.name);
+        }
+        fact
     }
 
     fn meet(&mut self, visit: &NodeVisit) -> String {
@@ -174,8 +257,28 @@ fn command(record: &AnyRecord) -> &'static str {
             InstanceCommand::StartProcess { .. } => "startProcess",
             InstanceCommand::CommitTask { .. } => "commitTask",
             InstanceCommand::RollbackTask { .. } => "rollbackTask",
+            InstanceCommand::RollbackTo { .. } => "rollbackTo",
+            InstanceCommand::RedoRollback => "redoRollback",
+            InstanceCommand::SuspendInstance { .. } => "suspendInstance",
+            InstanceCommand::ResumeInstance { .. } => "resumeInstance",
+            InstanceCommand::AbortInstance { .. } => "abortInstance",
+            InstanceCommand::RestoreInstance { .. } => "restoreInstance",
             InstanceCommand::TerminateProcess { .. } => "terminateProcess",
         },
+    }
+}
+
+/// Why, as one of the flow's options.
+fn reason_option(record: &AnyRecord) -> Option<&str> {
+    let AnyRecord::Instance(record) = record else {
+        return None;
+    };
+    match &record.given.command {
+        InstanceCommand::SuspendInstance { reason_option }
+        | InstanceCommand::ResumeInstance { reason_option }
+        | InstanceCommand::AbortInstance { reason_option }
+        | InstanceCommand::RestoreInstance { reason_option } => reason_option.as_deref(),
+        _ => None,
     }
 }
 

@@ -1,7 +1,9 @@
 //! Finds the task a command means: by its id, by its element's key, or because only one waits.
 
 use flowledger::event::InstanceCommand;
-use flowledger::{AnyRecord, BlockingEngine, CommandId, ElementInstance, NodeInstanceId, ResultCode};
+use flowledger::{
+    AnyRecord, BlockingEngine, CommandId, CommandOptions, ElementInstance, NodeInstanceId, ResultCode, RollbackToParam,
+};
 
 use crate::cli::failure::Failure;
 use crate::cli::session::Session;
@@ -37,6 +39,22 @@ pub(crate) fn meant(
     }
 }
 
+/// What `rollback --to` means: a node instance of the instance, or else the newest completed visit of an element.
+pub(crate) fn target(
+    engine: &BlockingEngine,
+    instance: &str,
+    task: &str,
+    options: CommandOptions,
+) -> Result<RollbackToParam, Failure> {
+    let id = instance.into();
+    let param = match engine.get_node_instance(instance, task) {
+        Ok(_) => RollbackToParam::node(&id, &task.into()),
+        Err(error) if error.code() == ResultCode::NodeInstanceNotFound => RollbackToParam::element(&id, task),
+        Err(error) => return Err(error.into()),
+    };
+    Ok(RollbackToParam { options, ..param })
+}
+
 fn recorded(
     engine: &BlockingEngine,
     instance: &str,
@@ -48,7 +66,7 @@ fn recorded(
         AnyRecord::Instance(record) if record.given.envelope.command_id == *command_id => match record.given.command {
             InstanceCommand::CommitTask { task_instance_id, .. }
             | InstanceCommand::RollbackTask { task_instance_id } => Some(task_instance_id),
-            InstanceCommand::StartProcess { .. } | InstanceCommand::TerminateProcess { .. } => None,
+            _ => None,
         },
         _ => None,
     }))

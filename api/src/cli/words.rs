@@ -36,6 +36,8 @@ pub(crate) fn instance_status(status: i32) -> &'static str {
         1 | 4 => "completed",
         2 => "running",
         3 => "terminated",
+        5 => "suspended",
+        6 => "aborted",
         _ => "unknown",
     }
 }
@@ -47,6 +49,8 @@ pub(crate) fn node_status(status: i32) -> &'static str {
         2 => "waiting",
         3 => "failed",
         4 => "rolled back",
+        5 => "waiting for other branches",
+        6 => "closed",
         _ => "unknown",
     }
 }

@@ -63,12 +63,13 @@ impl Engine {
     /// # Errors
     /// 2001; 4001 the task is neither active nor completed; 4003 terminated; 4008 unknown instance; 4010 unknown task;
     /// 4014 not a task; the codes above; 7008, 7009, 7301, 7303.
-    pub async fn commit_task(&self, param: CommitTaskParam) -> Result<CommitTaskResult, EngineError> {
+    pub async fn commit_task(&self, mut param: CommitTaskParam) -> Result<CommitTaskResult, EngineError> {
+        let extend_properties = param.options.extend_properties.take();
         let (id, command, meta) = self
             .commit_command(param)
             .map_err(|error| error.answered_as(self.profile(), CodeContext::Commit))?;
         let done = self.run(&id, command.clone(), meta).await?;
-        self.runtime_result(&done, Some(&command)).await
+        self.runtime_result(&done, Some(&command), extend_properties).await
     }
 
     fn commit_command(&self, param: CommitTaskParam) -> Result<(FlowInstanceId, InstanceCommand, Meta), EngineError> {

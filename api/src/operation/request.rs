@@ -5,6 +5,7 @@ use std::sync::Arc;
 use flowledger_engine_core::event::Actor;
 use flowledger_engine_core::id::CommandId;
 use flowledger_engine_core::limits::Limits;
+use flowledger_engine_core::model::element::Properties;
 use flowledger_engine_core::result_code::ResultCode;
 use flowledger_engine_core::value;
 use flowledger_engine_core::variables::InstanceData;
@@ -30,6 +31,10 @@ pub struct CommandOptions {
     /// The version the caller has seen; the command is refused with 7303 at any other.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expected_version: Option<u64>,
+    /// Given back in the answer of start, commit and rollback; nothing reads it and it is not recorded. Clients of the
+    /// reference engine's plug-ins send it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub extend_properties: Option<Properties>,
 }
 
 /// Checks members in the order of the API document; the first bad one is named.
@@ -107,6 +112,7 @@ impl<'l> Check<'l> {
             reason,
             command_id,
             expected_version,
+            extend_properties: _,
         } = options;
         let actor = actor.unwrap_or_default();
         for (name, text) in [

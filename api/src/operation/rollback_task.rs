@@ -49,12 +49,13 @@ impl Engine {
     /// # Errors
     /// 2001; 4002 the task is neither active nor the one completed last; 4004 the instance does not run; 4006 there is
     /// no user task before it; 4008 unknown instance; 4010 unknown task; 7008, 7301, 7303.
-    pub async fn rollback_task(&self, param: RollbackTaskParam) -> Result<RollbackTaskResult, EngineError> {
+    pub async fn rollback_task(&self, mut param: RollbackTaskParam) -> Result<RollbackTaskResult, EngineError> {
+        let extend_properties = param.options.extend_properties.take();
         let (id, command, meta) = self
             .rollback_command(param)
             .map_err(|error| error.answered_as(self.profile(), CodeContext::Rollback))?;
         let done = self.run(&id, command, meta).await?;
-        self.runtime_result(&done, None).await
+        self.runtime_result(&done, None, extend_properties).await
     }
 
     fn rollback_command(

@@ -3,12 +3,16 @@
 use flowledger_engine_core::event::InstanceCommand;
 use flowledger_engine_core::id::{FlowInstanceId, NodeInstanceId};
 use flowledger_engine_core::instance::{FlowInstance, Outcome};
+use flowledger_engine_core::model::element::Properties;
 use flowledger_engine_core::result_code::{CodeContext, ResultCode};
 use flowledger_projections::{Deployments, NodeInstance, RuntimeResult, View};
 
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::executor::{Done, Effect, Meta, Refused};
+
+/// What the answer says of branches and a request need not repeat (T-29).
+const BRANCH_PROPERTIES: [&str; 2] = ["executeId", "parallelRuntimeContextList"];
 
 /// The answer of startProcess.
 pub type StartProcessResult = RuntimeResult;
@@ -27,8 +31,15 @@ impl Engine {
     ) -> Result<Done<FlowInstance>, EngineError> {
         let context = match &command {
             InstanceCommand::CommitTask { .. } => CodeContext::Commit,
-            InstanceCommand::RollbackTask { .. } => CodeContext::Rollback,
-            InstanceCommand::StartProcess { .. } | InstanceCommand::TerminateProcess { .. } => CodeContext::Other,
+            InstanceCommand::RollbackTask { .. }
+            | InstanceCommand::RollbackTo { .. }
+            | InstanceCommand::RedoRollback => CodeContext::Rollback,
+            InstanceCommand::StartProcess { .. }
+            | InstanceCommand::SuspendInstance { .. }
+            | InstanceCommand::ResumeInstance { .. }
+            | InstanceCommand::AbortInstance { .. }
+            | InstanceCommand::RestoreInstance { .. }
+            | InstanceCommand::TerminateProcess { .. } => CodeContext::Other,
         };
         match self
             .executor()
@@ -54,20 +65,18 @@ impl Engine {
         &self,
         done: &Done<FlowInstance>,
         command: Option<&InstanceCommand>,
+        extend_properties: Option<Properties>,
     ) -> Result<RuntimeResult, EngineError> {
         let state = &*done.state;
         let outcome = match (&done.effect, command) {
-            (Effect::Recorded(record), _) => Outcome::of(record),
+            (Effect::Recorded(record), _) => Outcome::of(record, state),
             (Effect::Unchanged(code), Some(command)) => Outcome::unchanged(*code, command, state),
-            (Effect::Unchanged(code), None) => Outcome {
-                code: *code,
-                detail: None,
-                ended_at: Vec::new(),
-            },
+            (Effect::Unchanged(code), None) => Outcome::bare(*code),
         };
         if !outcome.code.is_success() {
             let mut error = EngineError::new(outcome.code, outcome.detail.as_deref().unwrap_or_default());
-            self.describe(&mut error, state, outcome.ended_at.first()).await?;
+            self.describe(&mut error, state, outcome.rests.first().map(|rest| &rest.node))
+                .await?;
             return Err(error.answered_as(self.profile(), CodeContext::Commit));
         }
         let deployments = self.deployments_of(state).await?;
@@ -75,7 +84,12 @@ impl Engine {
             deployments: &deployments,
             profile: self.profile(),
         };
-        Ok(RuntimeResult::of(state, &outcome, view))
+        let mut result = RuntimeResult::of(state, &outcome, view);
+        let echoed = extend_properties.into_iter().flatten();
+        result
+            .extend_properties
+            .extend(echoed.filter(|(name, _)| !BRANCH_PROPERTIES.contains(&&**name)));
+        Ok(result)
     }
 
     /// Adds to an error where the instance stands, and the task the command was about as it is stored (T-15).
@@ -88,7 +102,7 @@ impl Engine {
         let Some(root) = state.root() else { return Ok(()) };
         let about = error.about_mut();
         about.flow_instance_id = Some(root.flow_instance_id.clone());
-        about.status = Some(root.status.number());
+        about.status = Some(state.status().number());
         about.version = Some(state.commands.len() as u64);
         if let Some(node) = task.and_then(|id| state.node(id)) {
             let deployments = self.deployments_of(state).await?;

@@ -64,7 +64,8 @@ impl Engine {
     /// # Errors
     /// 2001; 4007 no deployment, or the module is offline (7206 beside it); 4009, 4012, 4013, 4014, 4015, 4018 on the
     /// way; 4016 the store did not take it; 7009 too many steps; 7301.
-    pub async fn start_process(&self, param: StartProcessParam) -> Result<StartProcessResult, EngineError> {
+    pub async fn start_process(&self, mut param: StartProcessParam) -> Result<StartProcessResult, EngineError> {
+        let extend_properties = param.options.extend_properties.take();
         let (command, meta) = self
             .start_command(param)
             .map_err(|error| error.answered_as(self.profile(), CodeContext::Other))?;
@@ -77,7 +78,7 @@ impl Engine {
             ResultCode::StoreUnavailable => error.under(ResultCode::SaveInstanceFailed),
             _ => error,
         })?;
-        let mut result = self.runtime_result(&done, None).await?;
+        let mut result = self.runtime_result(&done, None, extend_properties).await?;
         if let Some(root) = done.state.root() {
             result.flow_deploy_id = Some(root.flow_deploy_id.clone());
             result.flow_module_id = Some(root.flow_module_id.clone());

@@ -1,5 +1,5 @@
 //! The step loop: carries a flow from one node to the next, into sub flows and out of them, until it waits or ends.
-//! Knows no element type.
+//! Branches run one after the other. Knows no element type.
 
 use std::sync::Arc;
 
@@ -9,12 +9,14 @@ use crate::deployment::Deployment;
 use crate::event::{Evaluated, InstanceEvent, NodeVisit};
 use crate::expression::ExpressionError;
 use crate::id::{FlowInstanceId, IdKind, NodeInstanceId};
+use crate::instance::branching;
 use crate::instance::element;
 use crate::instance::state::{FlowIndex, FlowInstance, NodeInstance};
 use crate::model::element::Element;
 use crate::profile::Profile;
 use crate::result_code::ResultCode;
 use crate::value::shortened;
+use crate::variables::Variables;
 
 /// Characters of a condition, and of what is wrong with it, that an answer and its record repeat.
 const EXPRESSION_CHARS: usize = 200;
@@ -23,12 +25,29 @@ const EXPRESSION_CHARS: usize = 200;
 pub(super) enum Next {
     /// On, by this sequence flow.
     Along(Arc<str>),
+    /// On, along each of these sequence flows, one branch after the other.
+    Fork(Vec<Arc<str>>),
     /// To the start event of the flow that was just started.
     Begin,
     /// To the call activity that runs this flow, which has ended; from the root, nowhere.
     End,
     /// Nowhere: the flow waits here.
     Rest,
+}
+
+/// One branch on its way.
+struct Token {
+    from: Option<NodeInstanceId>,
+    /// Which of the branches that `from` opened it begins.
+    branch: Option<u32>,
+    next: Next,
+}
+
+/// Where a token comes from: the node it left, and the branch it begins where that was a fork.
+#[derive(Clone, Default)]
+pub(super) struct Source {
+    pub(super) node: Option<NodeInstanceId>,
+    pub(super) branch: Option<u32>,
 }
 
 /// Why a flow cannot go on.
@@ -120,51 +139,126 @@ impl<'a, 'g> Walk<'a, 'g> {
         }
     }
 
-    /// Goes on from a node until the flow waits or ends.
+    /// Goes on from a node until every branch waits or has ended.
     pub(super) fn advance(&mut self, from: Option<NodeInstanceId>, next: Next) -> Result<(), Halt> {
-        let mut from = from;
-        let mut next = next;
-        for _ in 0..self.context.limits.steps {
-            let deployment = self.deployment;
-            let target = match next {
-                Next::Rest => return Ok(()),
-                Next::Along(along) => {
-                    let target = deployment
-                        .model
-                        .element(&along)
-                        .and_then(|flow| deployment.model.target(flow));
-                    target.ok_or_else(|| {
-                        let detail = format!("sequence flow {along} leads to no element of the model");
-                        Failure::new(ResultCode::CurrentNodeNotFound, detail)
-                    })?
+        let mut steps = 0;
+        let mut tokens = vec![Token {
+            from,
+            branch: None,
+            next,
+        }];
+        while let Some(mut token) = tokens.pop() {
+            if let (Some(fork), Some(number)) = (&token.from, token.branch)
+                && !self.take_up(fork, number)?
+            {
+                continue;
+            }
+            loop {
+                if steps == self.context.limits.steps {
+                    return Err(Halt::Refuse(
+                        ResultCode::Overloaded,
+                        format!("the flow entered {steps} nodes without reaching a task; the limit is Limits::steps"),
+                    ));
                 }
-                Next::Begin => {
-                    from = None;
-                    deployment.model.start_event().ok_or_else(|| {
-                        let detail = format!("the model of {} has no start event", deployment.flow_module_id);
-                        Failure::new(ResultCode::CurrentNodeNotFound, detail)
-                    })?
+                steps += 1;
+                match self.step(token)? {
+                    Some(Token {
+                        from,
+                        next: Next::Fork(flows),
+                        ..
+                    }) => {
+                        let branches = (0..).zip(flows).map(|(number, flow)| Token {
+                            from: from.clone(),
+                            branch: Some(number),
+                            next: Next::Along(flow),
+                        });
+                        let first = tokens.len();
+                        tokens.extend(branches);
+                        if let Some(opened) = tokens.get_mut(first..) {
+                            opened.reverse();
+                        }
+                        break;
+                    }
+                    Some(on) => token = on,
+                    None => break,
                 }
-                Next::End => {
-                    let Some(call) = self.end_flow(from.as_ref()) else {
-                        return Ok(());
-                    };
-                    next = self.return_from_call(&call)?;
-                    from = Some(call);
-                    continue;
-                }
-            };
-            let node = element::enter(self, target, from)?;
-            next = element::pass(self, target, &node)?;
-            from = Some(node);
+            }
         }
-        Err(Halt::Refuse(
-            ResultCode::Overloaded,
-            format!(
-                "the flow entered {} nodes without reaching a task; the limit is Limits::steps",
-                self.context.limits.steps
-            ),
-        ))
+        Ok(())
+    }
+
+    /// Takes up a branch that was opened earlier in this command; false when its join has closed it meanwhile.
+    fn take_up(&mut self, fork: &NodeInstanceId, number: u32) -> Result<bool, Halt> {
+        let state = self.recorder.state();
+        let is_open = state
+            .opened_branch(fork, number)
+            .is_some_and(|branch| state.standing().is_open(branch));
+        if is_open {
+            self.deployment = deployment_of(state, self.node(fork)?.flow, self.context)?;
+        }
+        Ok(is_open)
+    }
+
+    /// One step of a branch; `None` where it rests.
+    fn step(&mut self, token: Token) -> Result<Option<Token>, Halt> {
+        let deployment = self.deployment;
+        let mut source = Source {
+            node: token.from,
+            branch: token.branch,
+        };
+        let target = match token.next {
+            Next::Rest | Next::Fork(_) => return Ok(None),
+            Next::Along(along) => {
+                let target = deployment
+                    .model
+                    .element(&along)
+                    .and_then(|flow| deployment.model.target(flow));
+                target.ok_or_else(|| {
+                    let detail = format!("sequence flow {along} leads to no element of the model");
+                    Failure::new(ResultCode::CurrentNodeNotFound, detail)
+                })?
+            }
+            Next::Begin => {
+                source = Source::default();
+                deployment.model.start_event().ok_or_else(|| {
+                    let detail = format!("the model of {} has no start event", deployment.flow_module_id);
+                    Failure::new(ResultCode::CurrentNodeNotFound, detail)
+                })?
+            }
+            Next::End => return self.end(source.node.as_ref()),
+        };
+        let node = element::enter(self, target, source)?;
+        let next = element::pass(self, target, &node)?;
+        Ok(Some(Token {
+            from: Some(node),
+            branch: None,
+            next,
+        }))
+    }
+
+    /// A branch or a flow has ended: goes on at the join that waited only for it, or behind the call activity.
+    fn end(&mut self, at: Option<&NodeInstanceId>) -> Result<Option<Token>, Halt> {
+        let on = |node, next| {
+            Ok(Some(Token {
+                from: Some(node),
+                branch: None,
+                next,
+            }))
+        };
+        let branch = at
+            .and_then(|id| self.recorder.state().node(id))
+            .and_then(|node| node.branch);
+        match branching::end_branch(self, branch)? {
+            branching::Ended::Branch => Ok(None),
+            branching::Ended::Joined(join, next) => on(join, next),
+            branching::Ended::Flow => match self.end_flow(at) {
+                None => Ok(None),
+                Some(call) => {
+                    let next = self.return_from_call(&call)?;
+                    on(call, next)
+                }
+            },
+        }
     }
 
     /// Records that the flow of a node has ended; the call activity that runs it, where there is one.
@@ -190,13 +284,16 @@ impl<'a, 'g> Walk<'a, 'g> {
         let node = self.node(call)?;
         let (flow, key) = (node.flow, node.key.clone());
         self.deployment = deployment_of(self.recorder.state(), flow, self.context)?;
-        let element = self.deployment.model.element(&key).ok_or_else(|| {
-            Failure::new(
-                ResultCode::CurrentNodeNotFound,
-                format!("the model has no element {key}"),
-            )
-        })?;
+        let element = self.element(&key)?;
         element::call_returned(self, element, call)
+    }
+
+    /// An element of the model that the token runs through.
+    pub(super) fn element(&self, key: &str) -> Result<&'a Element, Halt> {
+        self.deployment.model.element(key).ok_or_else(|| {
+            let detail = format!("the model has no element {key}");
+            Failure::new(ResultCode::CurrentNodeNotFound, detail).into()
+        })
     }
 
     /// The id of the next sub flow instance.
@@ -209,7 +306,7 @@ impl<'a, 'g> Walk<'a, 'g> {
     }
 
     /// A new visit of an element.
-    pub(super) fn visit(&mut self, element: &Element, source: Option<NodeInstanceId>) -> NodeVisit {
+    pub(super) fn visit(&mut self, element: &Element, source: Source) -> NodeVisit {
         let number = self.next_node_number;
         self.next_node_number += 1;
         NodeVisit {
@@ -219,20 +316,22 @@ impl<'a, 'g> Walk<'a, 'g> {
                 .into(),
             key: element.key.clone(),
             element_type: element.element_type.number(),
-            source,
+            source: source.node,
+            branch: source.branch,
         }
     }
 
     /// Enters a node again that failed in an earlier attempt from the same source.
-    pub(super) fn enter_again(&mut self, element: &Element, source: Option<&NodeInstanceId>) -> Option<NodeInstanceId> {
-        let node = self
+    pub(super) fn enter_again(&mut self, element: &Element, source: &Source) -> Option<NodeInstanceId> {
+        let failed = self
             .recorder
             .state()
-            .failed_successor(source?, &element.key)?
-            .id
-            .clone();
-        self.recorder
-            .record(InstanceEvent::NodeReentered { node: node.clone() });
+            .failed_successor(source.node.as_ref()?, &element.key)?;
+        let node = failed.id.clone();
+        self.recorder.record(InstanceEvent::NodeReentered {
+            node: node.clone(),
+            branch: source.branch,
+        });
         Some(node)
     }
 
@@ -265,29 +364,10 @@ impl<'a, 'g> Walk<'a, 'g> {
         let mut chosen = None;
         let mut default = None;
         for key in &element.outgoing {
-            let Some(flow) = self.deployment.model.element(key) else {
-                return Err(Failure {
-                    code: ResultCode::CurrentNodeNotFound,
-                    detail: format!(
-                        "{} lists sequence flow {key}, which the model does not have",
-                        element.key
-                    ),
-                    evaluated,
-                }
-                .into());
-            };
-            if let Some(condition) = self.deployment.condition(flow) {
-                match condition.and_then(|condition| condition.evaluate(&variables)) {
-                    Ok(held) => evaluated.push(Evaluated {
-                        flow: key.clone(),
-                        held,
-                    }),
-                    Err(error) => return Err(self.condition_failed(flow, &error, evaluated).into()),
-                }
-                if evaluated.last().is_some_and(|last| last.held) {
-                    chosen = Some(key.clone());
-                    break;
-                }
+            let (flow, held) = self.evaluate(element, key, &variables, &mut evaluated)?;
+            if held == Some(true) {
+                chosen = Some(key.clone());
+                break;
             }
             if flow.is_default() {
                 default = Some(key.clone());
@@ -310,6 +390,40 @@ impl<'a, 'g> Walk<'a, 'g> {
             flow: flow.clone(),
         });
         Ok(flow)
+    }
+
+    /// An outgoing sequence flow, and how its condition comes out; `None` where it has none.
+    pub(super) fn evaluate(
+        &self,
+        element: &Element,
+        key: &Arc<str>,
+        variables: &Variables,
+        evaluated: &mut Vec<Evaluated>,
+    ) -> Result<(&'a Element, Option<bool>), Halt> {
+        let Some(flow) = self.deployment.model.element(key) else {
+            return Err(Failure {
+                code: ResultCode::CurrentNodeNotFound,
+                detail: format!(
+                    "{} lists sequence flow {key}, which the model does not have",
+                    element.key
+                ),
+                evaluated: std::mem::take(evaluated),
+            }
+            .into());
+        };
+        let Some(condition) = self.deployment.condition(flow) else {
+            return Ok((flow, None));
+        };
+        match condition.and_then(|condition| condition.evaluate(variables)) {
+            Ok(held) => {
+                evaluated.push(Evaluated {
+                    flow: key.clone(),
+                    held,
+                });
+                Ok((flow, Some(held)))
+            }
+            Err(error) => Err(self.condition_failed(flow, &error, std::mem::take(evaluated)).into()),
+        }
     }
 
     fn condition_failed(&self, flow: &Element, error: &ExpressionError, evaluated: Vec<Evaluated>) -> Failure {

@@ -1,13 +1,14 @@
-//! One function per command: what start, commit and terminate cause. Rollback has a file of its own.
+//! One function per command: what start and commit cause. Rollback and lifecycle have files of their own.
 
 use crate::context::{Context, ModuleStanding, Question};
 use crate::decider::{Decider, Decision, Recorder};
 use crate::event::{Given, HookHeard, InstanceCommand, InstanceEvent, NodeVisit};
-use crate::id::{FlowDeployId, FlowInstanceId, FlowModuleId, IdKind, NodeInstanceId};
+use crate::id::{FlowDeployId, FlowModuleId, IdKind, NodeInstanceId};
 use crate::instance::advance::{self, Failure, Halt, Next, Walk};
 use crate::instance::element;
+use crate::instance::lifecycle;
 use crate::instance::rollback;
-use crate::instance::state::{FlowIndex, FlowInstance, FlowStatus, NodeStatus};
+use crate::instance::state::{FlowInstance, FlowStatus, NodeStatus};
 use crate::rejection::Rejection;
 use crate::result_code::ResultCode;
 
@@ -33,9 +34,15 @@ impl Decider for FlowInstance {
             InstanceCommand::RollbackTask { task_instance_id } => {
                 rollback::decide(self, given, task_instance_id, context)
             }
+            InstanceCommand::RollbackTo { target } => rollback::decide_to(self, given, target, context),
+            InstanceCommand::RedoRollback => rollback::redo(self, given),
+            InstanceCommand::SuspendInstance { .. }
+            | InstanceCommand::ResumeInstance { .. }
+            | InstanceCommand::AbortInstance { .. }
+            | InstanceCommand::RestoreInstance { .. } => lifecycle::decide(self, given, context),
             InstanceCommand::TerminateProcess {
                 effective_for_sub_flow_instance,
-            } => Ok(terminate(self, given, *effective_for_sub_flow_instance)),
+            } => Ok(lifecycle::terminate(self, given, *effective_for_sub_flow_instance)),
         }
     }
 
@@ -126,6 +133,7 @@ fn commit(
     task: &NodeInstanceId,
     context: &Context<'_>,
 ) -> Decided {
+    lifecycle::not_held(state)?;
     match state.status() {
         FlowStatus::Terminated => {
             return Err(Rejection::new(
@@ -134,7 +142,7 @@ fn commit(
             ));
         }
         FlowStatus::Completed => return Ok(Decision::Unchanged(ResultCode::Reentrant)),
-        FlowStatus::Running | FlowStatus::End | FlowStatus::Default => {}
+        FlowStatus::Running | FlowStatus::End | FlowStatus::Default | FlowStatus::Suspended | FlowStatus::Aborted => {}
     }
     let Some(node) = state.node(task) else {
         return Err(Rejection::new(
@@ -142,7 +150,7 @@ fn commit(
             format!("the flow instance has no node instance {task}"),
         ));
     };
-    if !node.element_type.is_task() {
+    if !node.is_task {
         return Err(Rejection::new(
             ResultCode::UnsupportedElement,
             format!("{} {} is not a task and takes no commit", node.element_type, node.key),
@@ -153,7 +161,7 @@ fn commit(
         NodeStatus::Active => {}
         // A task of a running instance that is already completed: the present position, nothing changes (T-07).
         NodeStatus::Completed => return Ok(Decision::Unchanged(ResultCode::CommitSuspended)),
-        NodeStatus::Failed | NodeStatus::Disabled => {
+        NodeStatus::Failed | NodeStatus::Disabled | NodeStatus::Waiting | NodeStatus::Closed => {
             return Err(Rejection::new(
                 ResultCode::CommitFailed,
                 format!(
@@ -213,7 +221,8 @@ fn failed(
         match event {
             InstanceEvent::GatewayReached(visit)
             | InstanceEvent::TaskActivated(visit)
-            | InstanceEvent::EventPassed(visit) => reached.extend(stays(&visit.node).then(|| visit.clone())),
+            | InstanceEvent::EventPassed(visit)
+            | InstanceEvent::JoinReached { visit, .. } => reached.extend(stays(&visit.node).then(|| visit.clone())),
             InstanceEvent::HookAnswered {
                 node,
                 variables,
@@ -224,11 +233,12 @@ fn failed(
                 variables: variables.clone(),
                 failures: failures.clone(),
             }),
-            InstanceEvent::NodeReentered { node } => reached.extend(state.node(node).map(|known| NodeVisit {
+            InstanceEvent::NodeReentered { node, .. } => reached.extend(state.node(node).map(|known| NodeVisit {
                 node: known.id.clone(),
                 key: known.key.clone(),
                 element_type: known.element_type.number(),
                 source: known.source.clone(),
+                branch: None,
             })),
             _ => {}
         }
@@ -242,20 +252,5 @@ fn failed(
         reached,
         hooks,
     });
-    recorder.finish()
-}
-
-fn terminate(state: &FlowInstance, given: &Given<InstanceCommand>, with_sub_flows: bool) -> Decision<FlowInstance> {
-    // Sub flow instances that have ended are left as they are (T-24).
-    let flow_instance_ids: Vec<FlowInstanceId> = state
-        .flows()
-        .filter(|(index, flow)| flow.status == FlowStatus::Running && (*index == FlowIndex::ROOT || with_sub_flows))
-        .map(|(_, flow)| flow.flow_instance_id.clone())
-        .collect();
-    if flow_instance_ids.is_empty() {
-        return Decision::Unchanged(ResultCode::Success);
-    }
-    let mut recorder = Recorder::new(state, given);
-    recorder.record(InstanceEvent::FlowTerminated { flow_instance_ids });
     recorder.finish()
 }

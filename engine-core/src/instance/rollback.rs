@@ -1,15 +1,17 @@
 //! Rollback: which task opens again, and what no longer counts. Decided on the fold, recorded as one fact.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::context::Context;
-use crate::decider::Recorder;
-use crate::event::{Given, InstanceCommand, InstanceEvent, Reopened};
+use crate::decider::{Decision, Recorder};
+use crate::event::{Compensation, Given, InstanceCommand, InstanceEvent, Reopened, RollbackTarget};
 use crate::id::{FlowInstanceId, IdKind, NodeInstanceId};
+use crate::instance::advance::{self, Failure, Halt};
 use crate::instance::decide::Decided;
 use crate::instance::element::{self, WayBack};
+use crate::instance::lifecycle;
 use crate::instance::state::{FlowIndex, FlowInstance, FlowStatus, NodeInstance, NodeStatus};
-use crate::model::element::ElementType;
+use crate::model::element::{ElementType, OnRollback};
 use crate::rejection::Rejection;
 use crate::result_code::ResultCode;
 
@@ -20,17 +22,9 @@ pub(super) fn decide(
     task: &NodeInstanceId,
     context: &Context<'_>,
 ) -> Decided {
-    if state.status() != FlowStatus::Running {
-        return Err(Rejection::new(
-            ResultCode::RollbackNotRunning,
-            format!("the flow instance has status {}", state.status().number()),
-        ));
-    }
+    runs(state)?;
     let Some(requested) = state.node(task) else {
-        return Err(Rejection::new(
-            ResultCode::NodeInstanceNotFound,
-            format!("the flow instance has no node instance {task}"),
-        ));
+        return Err(unknown(task));
     };
     let node = innermost(state, requested);
     if !is_eligible_at_every_level(state, node) {
@@ -44,14 +38,7 @@ pub(super) fn decide(
         .about(task));
     }
     let new_id = |number| context.id(&given.envelope, IdKind::NodeInstance, number).into();
-    let mut way = Way {
-        state,
-        new_id: &new_id,
-        superseded: Vec::new(),
-        reopened: Vec::new(),
-        resumed: Vec::new(),
-        terminated: Vec::new(),
-    };
+    let mut way = Way::new(state, context, &new_id);
     if !way.go_back(node) {
         return Err(Rejection::new(
             ResultCode::NoUserTaskToRollback,
@@ -59,31 +46,127 @@ pub(super) fn decide(
         )
         .about(task));
     }
-    let Way {
-        superseded,
-        reopened,
-        resumed,
-        terminated,
-        ..
-    } = way;
+    way.record(given, task)
+}
+
+/// Decides a rollback to any completed user task.
+pub(super) fn decide_to(
+    state: &FlowInstance,
+    given: &Given<InstanceCommand>,
+    target: &RollbackTarget,
+    context: &Context<'_>,
+) -> Decided {
+    runs(state)?;
+    let task = match target {
+        RollbackTarget::Node(id) => state.node(id).ok_or_else(|| unknown(id))?,
+        RollbackTarget::Element(key) => match newest_completed(state, key) {
+            Some(task) => task,
+            None => return not_reached(state, key, context),
+        },
+    };
+    let refuse = |code, detail: String| Err(Rejection::new(code, detail).about(&task.id));
+    if element::roll_back(task, context) != WayBack::Reopen {
+        let detail = match task.status {
+            NodeStatus::Active if task.is_task => format!("{} is active already", task.key),
+            NodeStatus::Disabled => format!("{} was rolled back over and no longer counts", task.key),
+            NodeStatus::Closed => format!("{} was closed by the join of its branch", task.key),
+            NodeStatus::Failed => format!("{} was reached by a commit that failed", task.key),
+            _ => format!("{} {} is not a user task", task.element_type, task.key),
+        };
+        return refuse(ResultCode::NodeNotCompleted, detail);
+    }
+    let new_id = |number| context.id(&given.envelope, IdKind::NodeInstance, number).into();
+    let mut way = Way::new(state, context, &new_id);
+    way.go_to(task);
+    if let Some(join) = way.closed_by(task) {
+        let detail = format!(
+            "{} stands in a branch that join {} has closed, and would stay closed",
+            task.key, join.key
+        );
+        return refuse(ResultCode::TransitionIllegal, detail);
+    }
+    way.record(given, &task.id)
+}
+
+/// Decides a redo: the last rollback is taken back, unless something was committed since.
+pub(super) fn redo(state: &FlowInstance, given: &Given<InstanceCommand>) -> Decided {
+    runs(state)?;
+    let Some(undone) = state.last_undone() else {
+        return Err(Rejection::new(
+            ResultCode::NothingToRedo,
+            "there was no rollback since the last commit",
+        ));
+    };
+    let event = InstanceEvent::RollbackRedone {
+        superseded: undone.opened.clone(),
+        restored: undone.superseded.iter().map(|(id, _)| id.clone()).collect(),
+    };
     let mut recorder = Recorder::new(state, given);
-    recorder.record(InstanceEvent::TaskRolledBack {
-        superseded,
-        reopened,
-        resumed,
-        terminated,
-    });
+    recorder.record(event);
     Ok(recorder.finish())
 }
 
-/// The task that is active inside a call activity whose sub flow runs, over all levels; else the node itself (T-26).
+fn runs(state: &FlowInstance) -> Result<(), Rejection> {
+    lifecycle::not_held(state)?;
+    if state.status() == FlowStatus::Running {
+        return Ok(());
+    }
+    Err(Rejection::new(
+        ResultCode::RollbackNotRunning,
+        format!("the flow instance has status {}", state.status().number()),
+    ))
+}
+
+fn unknown(id: &NodeInstanceId) -> Rejection {
+    Rejection::new(
+        ResultCode::NodeInstanceNotFound,
+        format!("the flow instance has no node instance {id}"),
+    )
+}
+
+fn newest_completed<'s>(state: &'s FlowInstance, key: &str) -> Option<&'s NodeInstance> {
+    let is_meant = |node: &&NodeInstance| *node.key == *key && node.status == NodeStatus::Completed && node.is_task;
+    state.nodes().rev().find(is_meant)
+}
+
+/// Why no completed task has this key.
+fn not_reached(state: &FlowInstance, key: &str, context: &Context<'_>) -> Decided {
+    if let Some(node) = state.nodes().rev().find(|node| *node.key == *key) {
+        let detail = format!("{key} was reached, but no visit of it is completed and still counts");
+        return Err(Rejection::new(ResultCode::NodeNotCompleted, detail).about(&node.id));
+    }
+    for (index, _) in state.flows() {
+        match advance::deployment_of(state, index, context) {
+            Ok(deployment) if deployment.model.element(key).is_some() => {
+                let detail = format!("the flow never came to {key}");
+                return Err(Rejection::new(ResultCode::NodeNotReached, detail));
+            }
+            Ok(_) => {}
+            Err(halt) => return halted(halt),
+        }
+    }
+    Err(Rejection::new(
+        ResultCode::NodeNotInModel,
+        format!("no flow of the instance has an element {key}"),
+    ))
+}
+
+fn halted(halt: Halt) -> Decided {
+    match halt {
+        Halt::Ask(question) => Ok(Decision::Ask(question)),
+        Halt::Fail(Failure { code, detail, .. }) | Halt::Refuse(code, detail) => Err(Rejection::new(code, detail)),
+    }
+}
+
+/// The task that is active inside a call activity whose sub flow runs, over all levels; else the node itself (T-26). Of
+/// several, the newest.
 fn innermost<'s>(state: &'s FlowInstance, node: &'s NodeInstance) -> &'s NodeInstance {
     let mut node = node;
     while let Some(sub_flow) = state.running_sub_flow(node) {
         let active = state
             .nodes_of(sub_flow)
             .rev()
-            .find(|node| node.status == NodeStatus::Active && node.element_type.is_task());
+            .find(|node| node.status == NodeStatus::Active && node.is_task);
         let Some(active) = active else { break };
         node = active;
     }
@@ -101,58 +184,198 @@ fn is_eligible_at_every_level(state: &FlowInstance, node: &NodeInstance) -> bool
     true
 }
 
-/// An active task newer than the newest completed one, or that completed one itself, as in the reference engine.
-fn is_eligible(state: &FlowInstance, task: &NodeInstance) -> bool {
-    for node in state.nodes_of(task.flow).rev() {
-        let counts = node.element_type.is_task() || node.element_type == ElementType::EndEvent;
-        match node.status {
-            NodeStatus::Active if counts && node.id == task.id => return true,
-            NodeStatus::Completed if counts => return node.id == task.id,
-            NodeStatus::Active | NodeStatus::Completed | NodeStatus::Failed | NodeStatus::Disabled => {}
+/// An active task, or a completed one behind which no task or end event is completed: the reference engine's rule,
+/// judged along the node's own branches (T-37).
+fn is_eligible(state: &FlowInstance, node: &NodeInstance) -> bool {
+    let counts = |node: &NodeInstance| node.is_task || node.element_type == ElementType::EndEvent;
+    match node.status {
+        NodeStatus::Active => node.is_task,
+        NodeStatus::Completed => {
+            counts(node)
+                && !dependents(state, node)
+                    .into_iter()
+                    .any(|later| later.status == NodeStatus::Completed && counts(later))
+        }
+        NodeStatus::Failed | NodeStatus::Disabled | NodeStatus::Waiting | NodeStatus::Closed => false,
+    }
+}
+
+/// The nodes of the same flow that would not be as they are without a node, oldest first: what it led to, a join that
+/// a branch behind it came to, a join that fired because a branch behind it has ended, and so on.
+fn dependents<'s>(state: &'s FlowInstance, node: &NodeInstance) -> Vec<&'s NodeInstance> {
+    let nodes: Vec<&NodeInstance> = state.nodes_of(node.flow).collect();
+    let mut leads_to: BTreeMap<&NodeInstanceId, Vec<usize>> = BTreeMap::new();
+    let mut fired: BTreeMap<&NodeInstanceId, usize> = BTreeMap::new();
+    for (index, later) in nodes.iter().enumerate() {
+        match &later.join {
+            None => {
+                if let Some(source) = &later.source {
+                    leads_to.entry(source).or_default().push(index);
+                }
+            }
+            Some(join) => {
+                for arrival in &join.arrivals {
+                    leads_to.entry(&arrival.source).or_default().push(index);
+                }
+                if later.status == NodeStatus::Completed {
+                    fired.insert(&join.fork, index);
+                }
+            }
         }
     }
-    false
+    let mut reached = BTreeSet::new();
+    let mut open = vec![&node.id];
+    while let Some(id) = open.pop() {
+        let mut found = leads_to.get(id).cloned().unwrap_or_default();
+        let at = state.node(id);
+        if let Some(end) = at.filter(|at| at.element_type == ElementType::EndEvent) {
+            found.extend(state.forks_around(end.branch).filter_map(|fork| fired.get(&fork.id)));
+        }
+        for index in found {
+            if let Some(later) = nodes.get(index).filter(|_| reached.insert(index)) {
+                open.push(&later.id);
+            }
+        }
+    }
+    reached
+        .into_iter()
+        .filter_map(|index| nodes.get(index).copied())
+        .collect()
 }
 
 /// What a rollback gathers on its way back.
 struct Way<'a> {
     state: &'a FlowInstance,
+    context: &'a Context<'a>,
     new_id: &'a dyn Fn(u32) -> NodeInstanceId,
     superseded: Vec<NodeInstanceId>,
     reopened: Vec<Reopened>,
     resumed: Vec<FlowInstanceId>,
     terminated: Vec<FlowInstanceId>,
+    /// Joins that no longer count, and what they had closed.
+    undone_joins: Vec<&'a NodeInstance>,
 }
 
 impl<'a> Way<'a> {
+    fn new(state: &'a FlowInstance, context: &'a Context<'a>, new_id: &'a dyn Fn(u32) -> NodeInstanceId) -> Self {
+        Self {
+            state,
+            context,
+            new_id,
+            superseded: Vec::new(),
+            reopened: Vec::new(),
+            resumed: Vec::new(),
+            terminated: Vec::new(),
+            undone_joins: Vec::new(),
+        }
+    }
+
+    /// Goes straight to a completed user task, whatever stands between.
+    fn go_to(&mut self, task: &'a NodeInstance) {
+        self.supersede_after(task);
+        self.reopen(task);
+        let mut flow = task.flow;
+        while let Some(call) = self.state.calling_node(flow) {
+            self.resume_around(flow, call);
+            flow = call.flow;
+        }
+        self.open_joins_again();
+    }
+
+    /// The join that closed the branch of a task, or of a call activity around it, and that the rollback leaves fired.
+    fn closed_by(&self, task: &'a NodeInstance) -> Option<&'a NodeInstance> {
+        let mut at = Some(task);
+        while let Some(node) = at {
+            for fork in self.state.forks_around(node.branch) {
+                let join = self.state.nodes_of(node.flow).find(|join| {
+                    join.status == NodeStatus::Completed
+                        && join.join.as_ref().is_some_and(|join| join.fork == fork.id)
+                        && !self.is_undone(&join.id)
+                });
+                if join.is_some() {
+                    return join;
+                }
+            }
+            at = self.state.calling_node(node.flow);
+        }
+        None
+    }
+
+    /// Records the rollback, unless an element forbids it.
+    fn record(self, given: &Given<InstanceCommand>, task: &NodeInstanceId) -> Decided {
+        let mut compensations = Vec::new();
+        for id in &self.superseded {
+            let done = self.state.node(id).filter(|node| node.status == NodeStatus::Completed);
+            let Some(node) = done else { continue };
+            let model = match advance::deployment_of(self.state, node.flow, self.context) {
+                Ok(deployment) => &deployment.model,
+                Err(halt) => return halted(halt),
+            };
+            match model.element(&node.key).and_then(OnRollback::of) {
+                None | Some(OnRollback::Ignore) => {}
+                Some(OnRollback::Forbid) => {
+                    let detail = format!("{} is completed, and its onRollback is forbid", node.key);
+                    return Err(Rejection::new(ResultCode::RollbackForbidden, detail).about(task));
+                }
+                Some(OnRollback::Compensate(name)) => compensations.push((node, name)),
+            }
+        }
+        // What was done last is undone first.
+        let position = |node: &NodeInstance| self.state.index_of(&node.id);
+        compensations.sort_by_key(|(node, _)| std::cmp::Reverse((node.modified_at, position(node))));
+        let mut recorder = Recorder::new(self.state, given);
+        recorder.record(InstanceEvent::TaskRolledBack {
+            superseded: self.superseded,
+            reopened: self.reopened,
+            resumed: self.resumed,
+            terminated: self.terminated,
+            compensations: compensations
+                .into_iter()
+                .map(|(node, name)| Compensation {
+                    node: node.id.clone(),
+                    name,
+                })
+                .collect(),
+        });
+        Ok(recorder.finish())
+    }
+
     /// Goes back from a node, out of its flow where that has no earlier task; false when the root's start is reached.
     fn go_back(&mut self, from: &'a NodeInstance) -> bool {
         let mut flow = from.flow;
         let mut is_open = self.walk_back(from);
         while let Some(call) = self.state.calling_node(flow) {
             if is_open {
-                self.note_flow(flow, FlowStatus::End);
-                if call.status == NodeStatus::Completed {
-                    self.supersede_after(call);
-                    self.reopen(call);
-                }
+                self.resume_around(flow, call);
             } else {
-                self.note_flow(flow, FlowStatus::Terminated);
+                self.give_up_flow(flow);
                 self.supersede(call);
                 is_open = self.source(call).is_some_and(|source| self.walk_back(source));
             }
             flow = call.flow;
         }
+        if is_open {
+            self.open_joins_again();
+        }
         is_open
+    }
+
+    /// A task inside a flow is open again, so the flow runs, and so does the call activity that runs it.
+    fn resume_around(&mut self, flow: FlowIndex, call: &'a NodeInstance) {
+        self.note_flow(flow);
+        if call.status == NodeStatus::Completed {
+            self.supersede_after(call);
+            self.reopen(call);
+        }
     }
 
     /// Goes back from a node within its flow, and through the call activities on the way, until a user task is open
     /// again; false when the flow's start is reached.
     fn walk_back(&mut self, from: &'a NodeInstance) -> bool {
         let mut node = from;
-        // Sources are always older than what they led to, so this ends at a start event.
+        // Sources, and the task that let a join fire, are always older than what they led to, so this ends.
         loop {
-            match element::roll_back(node) {
+            match element::roll_back(node, self.context) {
                 WayBack::On => self.supersede(node),
                 WayBack::Reopen => {
                     self.supersede_after(node);
@@ -186,9 +409,9 @@ impl<'a> Way<'a> {
         let is_open = end.is_some_and(|end| self.walk_back(end));
         self.reopen(call);
         if is_open {
-            self.note_flow(sub_flow, FlowStatus::End);
+            self.note_flow(sub_flow);
         } else {
-            self.note_flow(sub_flow, FlowStatus::Terminated);
+            self.give_up_flow(sub_flow);
             if let Some(call) = self.reopened.last_mut() {
                 call.superseded = true;
             }
@@ -196,28 +419,52 @@ impl<'a> Way<'a> {
         is_open
     }
 
+    /// Where the way back leads from a node: from a join that fired to the task whose commit let it, or to the call
+    /// activity of the same flow in which that task stands.
     fn source(&self, node: &NodeInstance) -> Option<&'a NodeInstance> {
-        node.source.as_ref().and_then(|id| self.state.node(id))
+        let fired_by = node.join.as_ref().and_then(|join| join.fired_by.as_ref());
+        let mut source = self.state.node(fired_by.or(node.source.as_ref())?)?;
+        while source.flow != node.flow {
+            source = self.state.calling_node(source.flow)?;
+        }
+        Some(source)
     }
 
-    /// A flow that had ended runs again, or one is over for good.
-    fn note_flow(&mut self, index: FlowIndex, becomes: FlowStatus) {
-        let Some(flow) = self.state.flow(index) else { return };
-        let id = flow.flow_instance_id.clone();
-        if becomes == FlowStatus::Terminated {
-            self.terminated.push(id);
-        } else if flow.status == FlowStatus::End {
-            self.resumed.push(id);
+    /// A flow that had ended runs again.
+    fn note_flow(&mut self, index: FlowIndex) {
+        let ended = self.state.flow(index).filter(|flow| flow.status == FlowStatus::End);
+        self.resumed.extend(ended.map(|flow| flow.flow_instance_id.clone()));
+    }
+
+    /// A flow is over for good, with all it did and all it called.
+    fn give_up_flow(&mut self, index: FlowIndex) {
+        let state = self.state;
+        let mut flows = vec![index];
+        while let Some(index) = flows.pop() {
+            let Some(flow) = state.flow(index) else { continue };
+            if self.terminated.contains(&flow.flow_instance_id) {
+                continue;
+            }
+            if flow.status != FlowStatus::Terminated {
+                self.terminated.push(flow.flow_instance_id.clone());
+            }
+            for node in state.nodes_of(index).rev().filter(|node| still_counts(node)) {
+                flows.extend(node.sub_flow);
+                self.supersede(node);
+            }
         }
     }
 
-    fn supersede(&mut self, node: &NodeInstance) {
+    fn supersede(&mut self, node: &'a NodeInstance) {
         if !self.superseded.contains(&node.id) {
             self.superseded.push(node.id.clone());
+            if node.join.is_some() {
+                self.undone_joins.push(node);
+            }
         }
     }
 
-    fn reopen(&mut self, node: &NodeInstance) {
+    fn reopen(&mut self, node: &'a NodeInstance) {
         self.supersede(node);
         let number = u32::try_from(self.reopened.len()).unwrap_or(u32::MAX);
         self.reopened.push(Reopened {
@@ -229,40 +476,59 @@ impl<'a> Way<'a> {
 
     /// What came after a node in its flow and still counts no longer does (T-27); what call activities there run is over.
     fn supersede_after(&mut self, node: &NodeInstance) {
-        let mut reached = BTreeSet::from([&node.id]);
-        let mut later = Vec::new();
-        for candidate in self.state.nodes_of(node.flow) {
-            if candidate.source.as_ref().is_some_and(|source| reached.contains(source)) {
-                reached.insert(&candidate.id);
-                later.push(candidate);
-            }
-        }
-        for node in later.into_iter().rev() {
-            if matches!(node.status, NodeStatus::Active | NodeStatus::Completed) {
-                self.supersede_sub_flow(node);
+        for node in dependents(self.state, node).into_iter().rev() {
+            if still_counts(node) {
+                if let Some(sub_flow) = node.sub_flow {
+                    self.give_up_flow(sub_flow);
+                }
                 self.supersede(node);
             }
         }
     }
 
-    fn supersede_sub_flow(&mut self, call: &NodeInstance) {
-        let Some(sub_flow) = self.state.running_sub_flow(call) else {
-            return;
-        };
-        let is_known = self
-            .state
-            .flow(sub_flow)
-            .is_some_and(|flow| self.terminated.contains(&flow.flow_instance_id));
-        if is_known {
-            return;
-        }
-        self.note_flow(sub_flow, FlowStatus::Terminated);
+    /// A join that no longer counts, but keeps arrivals that do, waits again; and what it had closed is open again.
+    fn open_joins_again(&mut self) {
         let state = self.state;
-        for node in state.nodes_of(sub_flow).rev() {
-            if matches!(node.status, NodeStatus::Active | NodeStatus::Completed) {
-                self.supersede_sub_flow(node);
-                self.supersede(node);
+        for node in std::mem::take(&mut self.undone_joins) {
+            let Some(join) = &node.join else { continue };
+            if self.is_undone(&join.fork) {
+                continue;
+            }
+            if join.arrivals.iter().any(|arrival| !self.is_undone(&arrival.source)) {
+                self.reopen(node);
+            }
+            for id in &join.terminated {
+                let call = state.find_flow(id).and_then(|flow| state.calling_node(flow));
+                if call.is_some_and(|call| !self.is_undone_with_its_flow(call)) {
+                    self.resumed.push(id.clone());
+                }
+            }
+            let closed = join.closed.iter().filter_map(|id| state.node(id));
+            let open_again: Vec<&NodeInstance> = closed.filter(|node| !self.is_undone_with_its_flow(node)).collect();
+            for node in open_again {
+                self.reopen(node);
             }
         }
     }
+
+    fn is_undone(&self, id: &NodeInstanceId) -> bool {
+        self.superseded.contains(id)
+    }
+
+    /// Whether the rollback goes back over a node, or over a call activity around it.
+    fn is_undone_with_its_flow(&self, node: &NodeInstance) -> bool {
+        let mut at = Some(node);
+        while let Some(node) = at {
+            if self.is_undone(&node.id) {
+                return true;
+            }
+            at = self.state.calling_node(node.flow);
+        }
+        false
+    }
+}
+
+/// Whether a rollback over this node changes anything: it has neither failed nor been rolled back over.
+fn still_counts(node: &NodeInstance) -> bool {
+    !matches!(node.status, NodeStatus::Failed | NodeStatus::Disabled)
 }

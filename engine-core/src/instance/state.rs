@@ -1,14 +1,18 @@
-//! A flow instance as its stream tells it, and the one place where facts change it.
+//! A flow instance as its stream tells it.
+
+mod apply;
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::event::{Envelope, Given, InstanceCommand, InstanceEvent, NodeVisit, Reopened};
-use crate::id::{CommandId, FlowDeployId, FlowInstanceId, FlowModuleId, InstanceDataId, NodeInstanceId};
+use crate::event::Actor;
+use crate::id::{CommandId, FlowDeployId, FlowInstanceId, FlowModuleId, NodeInstanceId};
+use crate::instance::branch::{Branch, BranchIndex, Join};
 use crate::model::element::ElementType;
 use crate::time::Timestamp;
-use crate::variables::{InstanceData, Snapshot, Variable};
+use crate::value::Value;
+use crate::variables::Snapshot;
 
 /// Where a flow instance stands; the numbers are the API document's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -24,6 +28,10 @@ pub enum FlowStatus {
     Terminated,
     /// 4: a sub flow instance that reached an end event; a rollback may open it again.
     End,
+    /// 5: lets nothing happen until it is resumed.
+    Suspended,
+    /// 6: stopped, and may be restored.
+    Aborted,
 }
 
 impl FlowStatus {
@@ -35,6 +43,8 @@ impl FlowStatus {
             Self::Running => 2,
             Self::Terminated => 3,
             Self::End => 4,
+            Self::Suspended => 5,
+            Self::Aborted => 6,
         }
     }
 }
@@ -50,6 +60,10 @@ pub enum NodeStatus {
     Failed,
     /// 4: no longer counts, because the flow was rolled back over it.
     Disabled,
+    /// 5: a join that waits for more of its branches.
+    Waiting,
+    /// 6: was still open when the join of its branch fired.
+    Closed,
 }
 
 impl NodeStatus {
@@ -60,7 +74,14 @@ impl NodeStatus {
             Self::Active => 2,
             Self::Failed => 3,
             Self::Disabled => 4,
+            Self::Waiting => 5,
+            Self::Closed => 6,
         }
+    }
+
+    /// Whether the flow stands here: at a task that is not committed, or at a join that waits.
+    pub const fn is_open(self) -> bool {
+        matches!(self, Self::Active | Self::Waiting)
     }
 }
 
@@ -84,8 +105,16 @@ pub struct NodeInstance {
     pub key: Arc<str>,
     /// What the element is.
     pub element_type: ElementType,
-    /// The node instance the flow came from.
+    /// Whether it takes a commit.
+    pub is_task: bool,
+    /// The node instance the flow came from; for a join, the first to arrive.
     pub source: Option<NodeInstanceId>,
+    /// The branch it belongs to; `None` where its flow is not forked.
+    pub branch: Option<BranchIndex>,
+    /// What a join joins.
+    pub join: Option<Arc<Join>>,
+    /// What a plug-in left here: with its first step, and with its last.
+    pub payload: Option<Arc<Payload>>,
     /// What a call activity runs, once it was started.
     pub sub_flow: Option<FlowIndex>,
     /// Where it stands.
@@ -100,6 +129,15 @@ pub struct NodeInstance {
     pub modified_at: Timestamp,
     /// The version of the instance that entered it.
     pub created_version: u64,
+}
+
+/// What a plug-in left at a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Payload {
+    /// When the node was reached.
+    pub first: Option<Value>,
+    /// With the last step.
+    pub last: Option<Value>,
 }
 
 /// One flow of the tree: the root or a sub flow instance.
@@ -117,7 +155,7 @@ pub struct Flow {
     pub caller: Option<Arc<str>>,
     /// The call activity that runs it; `None` for the root.
     pub parent: Option<NodeInstanceId>,
-    /// Where it stands.
+    /// Where it stands, not counting that the instance may be held.
     pub status: FlowStatus,
     /// The data it was started with.
     pub start_data: Snapshot,
@@ -138,6 +176,37 @@ pub struct FlowInstance {
     data_bytes: usize,
     flows: Vec<Arc<Flow>>,
     nodes: Vec<Arc<NodeInstance>>,
+    branches: Vec<Branch>,
+    /// Whether the instance is held, the newest hold last.
+    holds: Vec<Arc<Hold>>,
+    /// The rollbacks since the last commit, oldest first.
+    undone: Vec<Arc<Undone>>,
+}
+
+/// Why nothing can happen in an instance.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hold {
+    /// Suspended or aborted.
+    pub status: FlowStatus,
+    /// Who held it.
+    pub actor: Actor,
+    /// Why, in the caller's words.
+    pub reason: Option<Arc<str>>,
+    /// Why, as one of the flow's options.
+    pub reason_option: Option<Arc<str>>,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// What a rollback changed, so that it can be taken back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Undone {
+    /// The node instances that no longer count, with their status before.
+    pub(super) superseded: Vec<(NodeInstanceId, NodeStatus)>,
+    /// The node instances that it opened.
+    pub(super) opened: Vec<NodeInstanceId>,
+    /// Sub flow instances, with their status before.
+    flows: Vec<(FlowInstanceId, FlowStatus)>,
 }
 
 impl FlowInstance {
@@ -148,7 +217,31 @@ impl FlowInstance {
 
     /// Where the root flow stands.
     pub fn status(&self) -> FlowStatus {
-        self.root().map_or(FlowStatus::Default, |root| root.status)
+        self.status_of(FlowIndex::ROOT)
+    }
+
+    /// Where a flow stands; one that would run is suspended or aborted with its instance.
+    pub fn status_of(&self, flow: FlowIndex) -> FlowStatus {
+        match (self.flow(flow).map(|flow| flow.status), self.hold()) {
+            (Some(FlowStatus::Running), Some(hold)) => hold.status,
+            (Some(status), _) => status,
+            (None, _) => FlowStatus::Default,
+        }
+    }
+
+    /// Why nothing can happen in the instance, where that is so.
+    pub fn hold(&self) -> Option<&Hold> {
+        self.holds.last().map(AsRef::as_ref)
+    }
+
+    /// Whether the instance is suspended when the newest hold is taken back.
+    pub(super) fn is_suspended_below(&self) -> bool {
+        self.holds.len() > 1
+    }
+
+    /// The rollback that a redo would take back.
+    pub(super) fn last_undone(&self) -> Option<&Undone> {
+        self.undone.last().map(AsRef::as_ref)
     }
 
     /// A flow by its place.
@@ -202,17 +295,22 @@ impl FlowInstance {
         depth
     }
 
-    /// The tasks that wait for a commit, in the order in which they came into being: not call activities whose sub flow
+    /// The tasks that wait for a commit, in the order of the branches they stand in: not call activities whose sub flow
     /// waits itself.
-    pub fn active_tasks(&self) -> impl Iterator<Item = &NodeInstance> {
-        self.nodes().filter(|node| {
+    pub fn active_tasks(&self) -> Vec<&NodeInstance> {
+        let waits = |node: &&NodeInstance| {
             node.status == NodeStatus::Active
-                && node.element_type.is_task()
+                && node.is_task
                 && self.running_sub_flow(node).is_none()
                 && self
                     .flow(node.flow)
                     .is_some_and(|flow| flow.status == FlowStatus::Running)
-        })
+        };
+        let mut tasks: Vec<&NodeInstance> = self.nodes().filter(waits).collect();
+        if tasks.len() > 1 {
+            tasks.sort_by_cached_key(|task| self.branch_numbers(task));
+        }
+        tasks
     }
 
     /// The running flow behind a call activity.
@@ -228,271 +326,27 @@ impl FlowInstance {
             .find(|node| node.status == NodeStatus::Failed && node.source.as_ref() == Some(source) && *node.key == *key)
     }
 
-    /// The data of a flow's present position: of the active task, else of the node reached last.
-    pub fn current_data(&self, flow: FlowIndex) -> Snapshot {
-        let mut nodes = self.nodes_of(flow).rev();
-        let active = self
-            .nodes_of(flow)
-            .rev()
-            .find(|node| node.status == NodeStatus::Active && node.element_type.is_task())
-            .map(|task| &task.entry);
-        active
-            .or_else(|| {
-                nodes
-                    .find(|node| node.status == NodeStatus::Completed)
-                    .map(|node| &node.leave)
-            })
-            .or_else(|| self.flow(flow).map(|flow| &flow.start_data))
-            .cloned()
-            .unwrap_or_default()
+    /// The branches that forks have opened, by their place.
+    pub fn branches(&self) -> &[Branch] {
+        &self.branches
+    }
+
+    /// The node instance at a place in [`FlowInstance::nodes`].
+    pub(super) fn node_at(&self, index: usize) -> Option<&NodeInstance> {
+        self.nodes.get(index).map(AsRef::as_ref)
+    }
+
+    /// The place of a node instance.
+    pub(super) fn index_of(&self, id: &NodeInstanceId) -> Option<usize> {
+        self.nodes.iter().rposition(|node| node.id == *id)
     }
 
     /// Bytes the instance takes in memory, roughly.
     pub fn weight(&self) -> usize {
-        512 + self.flows.len() * 256 + self.nodes.len() * 320 + self.commands.len() * 24 + self.data_bytes
-    }
-
-    /// A snapshot with changes; counts what it adds.
-    fn changed(&mut self, base: &Snapshot, id: Option<&InstanceDataId>, changes: &[InstanceData]) -> Snapshot {
-        let snapshot = base.merged(id, changes);
-        if id.is_some() {
-            let entries = snapshot.variables.len() * size_of::<(Arc<str>, Variable)>();
-            let values = changes
-                .iter()
-                .fold(0usize, |sum, change| sum.saturating_add(change.weight()));
-            self.data_bytes = self.data_bytes.saturating_add(entries).saturating_add(values);
-        }
-        snapshot
-    }
-
-    fn node_mut(&mut self, id: &NodeInstanceId) -> Option<&mut NodeInstance> {
-        self.nodes
-            .iter_mut()
-            .rev()
-            .find(|node| node.id == *id)
-            .map(Arc::make_mut)
-    }
-
-    fn set_status(&mut self, id: &NodeInstanceId, status: NodeStatus, at: Timestamp) {
-        if let Some(node) = self.node_mut(id) {
-            node.status = status;
-            node.modified_at = at;
-        }
-    }
-
-    fn flow_mut(&mut self, id: &FlowInstanceId) -> Option<&mut Flow> {
-        self.flows
-            .iter_mut()
-            .rev()
-            .find(|flow| flow.flow_instance_id == *id)
-            .map(Arc::make_mut)
-    }
-
-    fn set_flow_status(&mut self, id: &FlowInstanceId, status: FlowStatus, at: Timestamp) {
-        if let Some(flow) = self.flow_mut(id) {
-            flow.status = status;
-            flow.modified_at = at;
-        }
-    }
-
-    /// The flow a node belongs to, and the data it is entered with: both come from its source, or it begins the flow
-    /// that was started last.
-    fn arrival(&self, source: Option<&NodeInstanceId>) -> (FlowIndex, Snapshot) {
-        if let Some(source) = source.and_then(|id| self.node(id)) {
-            return (source.flow, source.leave.clone());
-        }
-        let newest = FlowIndex(self.flows.len().saturating_sub(1));
-        (
-            newest,
-            self.flow(newest)
-                .map(|flow| flow.start_data.clone())
-                .unwrap_or_default(),
-        )
-    }
-
-    fn visit(&mut self, visit: &NodeVisit, status: NodeStatus, envelope: &Envelope) {
-        let (flow, entry) = self.arrival(visit.source.as_ref());
-        self.nodes.push(Arc::new(NodeInstance {
-            id: visit.node.clone(),
-            flow,
-            key: visit.key.clone(),
-            element_type: ElementType::from_number(visit.element_type),
-            source: visit.source.clone(),
-            sub_flow: None,
-            status,
-            leave: entry.clone(),
-            entry,
-            created_at: envelope.recorded_at,
-            modified_at: envelope.recorded_at,
-            created_version: envelope.version,
-        }));
-    }
-
-    pub(super) fn begin_record(&mut self, envelope: &Envelope) {
-        self.last_recorded_at = envelope.recorded_at;
-        self.commands.push(envelope.command_id.clone());
-    }
-
-    pub(super) fn apply_event(&mut self, given: &Given<InstanceCommand>, event: &InstanceEvent) {
-        let at = given.envelope.recorded_at;
-        match event {
-            InstanceEvent::FlowStarted { .. } => self.start_flow(given, event),
-            InstanceEvent::EventPassed(visit) => self.visit(visit, NodeStatus::Completed, &given.envelope),
-            InstanceEvent::TaskActivated(visit) | InstanceEvent::GatewayReached(visit) => {
-                self.visit(visit, NodeStatus::Active, &given.envelope);
-            }
-            InstanceEvent::NodeReentered { node } => {
-                let source = self.node(node).and_then(|node| node.source.clone());
-                let (_, entry) = self.arrival(source.as_ref());
-                if let Some(node) = self.node_mut(node) {
-                    let passes = node.element_type == ElementType::EndEvent;
-                    node.status = if passes {
-                        NodeStatus::Completed
-                    } else {
-                        NodeStatus::Active
-                    };
-                    node.leave = entry.clone();
-                    node.entry = entry;
-                    node.modified_at = at;
-                }
-            }
-            InstanceEvent::HookAnswered {
-                node,
-                data,
-                variables,
-                failures: _,
-            } => {
-                let entry = self.node(node).map(|node| node.entry.clone()).unwrap_or_default();
-                let leave = self.changed(&entry, data.as_ref(), variables);
-                if let Some(node) = self.node_mut(node) {
-                    node.leave = leave;
-                }
-            }
-            InstanceEvent::BranchTaken { node, .. } => self.set_status(node, NodeStatus::Completed, at),
-            InstanceEvent::TaskCommitted { node, data } => {
-                let entry = self.node(node).map(|node| node.entry.clone()).unwrap_or_default();
-                let leave = self.changed(&entry, data.as_ref(), given.command.variables());
-                if let Some(node) = self.node_mut(node) {
-                    node.leave = leave;
-                    node.status = NodeStatus::Completed;
-                    node.modified_at = at;
-                }
-            }
-            InstanceEvent::CommitFailed { reached, .. } => {
-                for visit in reached {
-                    if self.node(&visit.node).is_some() {
-                        self.set_status(&visit.node, NodeStatus::Failed, at);
-                    } else {
-                        self.visit(visit, NodeStatus::Failed, &given.envelope);
-                    }
-                }
-            }
-            InstanceEvent::FlowCompleted => {
-                if let Some(root) = self.flows.first_mut().map(Arc::make_mut) {
-                    root.status = FlowStatus::Completed;
-                    root.modified_at = at;
-                }
-            }
-            InstanceEvent::SubFlowEnded { flow_instance_id } => {
-                self.set_flow_status(flow_instance_id, FlowStatus::End, at);
-            }
-            InstanceEvent::CallReturned { node, transfer, data } => {
-                let handed_out = match self.node(node).and_then(|call| call.sub_flow) {
-                    Some(sub_flow) => transfer.of(&self.current_data(sub_flow).variables),
-                    None => Vec::new(),
-                };
-                let entry = self.node(node).map(|node| node.entry.clone()).unwrap_or_default();
-                let leave = self.changed(&entry, data.as_ref(), &handed_out);
-                if let Some(call) = self.node_mut(node) {
-                    call.leave = leave;
-                    call.status = NodeStatus::Completed;
-                    call.modified_at = at;
-                }
-            }
-            InstanceEvent::TaskRolledBack {
-                superseded,
-                reopened,
-                resumed,
-                terminated,
-            } => {
-                for id in superseded {
-                    self.set_status(id, NodeStatus::Disabled, at);
-                }
-                for id in resumed {
-                    self.set_flow_status(id, FlowStatus::Running, at);
-                }
-                for id in terminated {
-                    self.set_flow_status(id, FlowStatus::Terminated, at);
-                }
-                for again in reopened {
-                    self.reopen(again, &given.envelope);
-                }
-            }
-            InstanceEvent::FlowTerminated { flow_instance_ids } => {
-                for id in flow_instance_ids {
-                    self.set_flow_status(id, FlowStatus::Terminated, at);
-                }
-            }
-        }
-    }
-
-    /// Adds a flow: the root, or the one that a call activity runs.
-    fn start_flow(&mut self, given: &Given<InstanceCommand>, event: &InstanceEvent) {
-        let InstanceEvent::FlowStarted {
-            flow_instance_id,
-            flow_deploy_id,
-            flow_module_id,
-            tenant,
-            caller,
-            parent,
-            transfer,
-            data,
-        } = event
-        else {
-            return;
-        };
-        let at = given.envelope.recorded_at;
-        let given_data = self.changed(&Snapshot::default(), data.as_ref(), given.command.variables());
-        let handed_in = match (parent.as_ref().and_then(|id| self.node(id)), transfer) {
-            (Some(call), Some(transfer)) => transfer.of(&call.entry.variables),
-            _ => Vec::new(),
-        };
-        let start_data = self.changed(&given_data, data.as_ref(), &handed_in);
-        let index = FlowIndex(self.flows.len());
-        self.flows.push(Arc::new(Flow {
-            flow_instance_id: flow_instance_id.clone(),
-            flow_deploy_id: flow_deploy_id.clone(),
-            flow_module_id: flow_module_id.clone(),
-            tenant: tenant.clone(),
-            caller: caller.clone(),
-            parent: parent.clone(),
-            status: FlowStatus::Running,
-            start_data,
-            created_at: at,
-            modified_at: at,
-        }));
-        if let Some(call) = parent.as_ref().and_then(|id| self.node_mut(id)) {
-            call.sub_flow = Some(index);
-        }
-    }
-
-    /// Puts a new node instance beside one that no longer counts; a sub flow belongs to the new one from now on.
-    fn reopen(&mut self, again: &Reopened, envelope: &Envelope) {
-        let Some(before) = self.node(&again.of) else { return };
-        let mut node = before.clone();
-        node.id = again.node.clone();
-        node.status = if again.superseded {
-            NodeStatus::Disabled
-        } else {
-            NodeStatus::Active
-        };
-        node.leave = node.entry.clone();
-        node.created_at = envelope.recorded_at;
-        node.modified_at = envelope.recorded_at;
-        node.created_version = envelope.version;
-        if let Some(sub_flow) = node.sub_flow.and_then(|index| self.flows.get_mut(index.0)) {
-            Arc::make_mut(sub_flow).parent = Some(node.id.clone());
-        }
-        self.nodes.push(Arc::new(node));
+        512 + self.flows.len() * 256
+            + self.nodes.len() * 352
+            + self.branches.len() * 40
+            + self.commands.len() * 24
+            + self.data_bytes
     }
 }

@@ -1,5 +1,8 @@
 //! Decisions about instances, each as a model, a word of commands and the answers one expects.
 
+mod branching;
+mod going_back;
+
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::Arc;
@@ -10,22 +13,27 @@ use crate::codec;
 use crate::context::{Answers, Context, HookAnswer, ModuleStanding, Question};
 use crate::decider::{Decider, Decision};
 use crate::deployment::Deployment;
-use crate::event::{Actor, AnyRecord, Envelope, Given, InstanceCommand, InstanceEvent, InstanceRecord, Record};
+use crate::event::{
+    Actor, AnyRecord, Envelope, Given, InstanceCommand, InstanceEvent, InstanceRecord, Record, RollbackTarget,
+};
 use crate::expression::DialectCalculator;
 use crate::id::{CommandId, FlowDeployId, IdGenerator, IdKind, IdOrigin, NameBasedIds, NodeInstanceId};
 use crate::instance::{FlowIndex, FlowInstance, NodeStatus, Outcome};
 use crate::limits::Limits;
 use crate::model::parse::{self, ModelLimits};
+use crate::plug_in::PlugIns;
 use crate::profile::Profile;
 use crate::time::Timestamp;
 use crate::value::Value;
 use crate::variables::InstanceData;
 
 /// `start>ask; ask>gate; gate>review[amount > 100]; gate>end[default]`: nodes are user tasks unless their name begins
-/// with start, end, gate, hook (a gateway with a hook) or call.
+/// with start, end, gate, hook (a gateway with a hook) or call. `forkX` and `joinX` are a parallel pair, `iforkX` and
+/// `ijoinX` an inclusive one; `joinX: dataMerge=None` sets a property.
 fn model_json(text: &str) -> String {
-    let edges: Vec<(&str, &str, &str)> = text
-        .split(';')
+    let (settings, edges): (Vec<&str>, Vec<&str>) = text.split(';').partition(|part| part.contains(": "));
+    let edges: Vec<(&str, &str, &str)> = edges
+        .into_iter()
         .map(|edge| {
             let (source, rest) = edge.trim().split_once('>').unwrap();
             let (target, condition) = rest.split_once('[').unwrap_or((rest, ""));
@@ -53,13 +61,36 @@ fn model_json(text: &str) -> String {
             name if name.starts_with("gate") => (6, serde_json::json!({})),
             name if name.starts_with("hook") => (6, serde_json::json!({"hookInfoIds": "h"})),
             name if name.starts_with("call") => (8, serde_json::json!({})),
-            _ => (4, serde_json::json!({})),
+            name => match gateway(name) {
+                Some((number, pair)) => (number, serde_json::json!({ "forkJoinMatch": pair })),
+                None => (4, serde_json::json!({})),
+            },
         };
+        let mut properties = properties;
+        for (_, setting) in settings
+            .iter()
+            .filter_map(|setting| setting.split_once(": "))
+            .filter(|(key, _)| key.trim() == name)
+        {
+            let (property, value) = setting.split_once('=').unwrap();
+            properties[property] = value.into();
+        }
         elements.push(serde_json::json!(
             {"key": name, "type": element_type, "incoming": incoming, "outgoing": outgoing, "properties": properties}
         ));
     }
     serde_json::json!({"flowElementList": elements}).to_string()
+}
+
+/// The type and the pair of a fork or join, by its name.
+fn gateway(name: &str) -> Option<(i64, serde_json::Value)> {
+    let (prefix, rest) = match name.strip_prefix('i') {
+        Some(rest) if rest.starts_with("fork") || rest.starts_with("join") => ("i", rest),
+        _ => ("", name),
+    };
+    let pair = rest.strip_prefix("fork").or_else(|| rest.strip_prefix("join"))?;
+    let pair = serde_json::json!({"fork": format!("{prefix}fork{pair}"), "join": format!("{prefix}join{pair}")});
+    Some((if prefix.is_empty() { 9 } else { 10 }, pair))
 }
 
 /// One instance and everything it was told.
@@ -70,6 +101,7 @@ struct Run {
     profile: Profile,
     hook: Option<Vec<InstanceData>>,
     commands: u32,
+    reason: Option<Arc<str>>,
 }
 
 impl Run {
@@ -84,6 +116,7 @@ impl Run {
             profile: Profile::Documented,
             hook: None,
             commands: 0,
+            reason: Some("because".into()),
         }
     }
 
@@ -107,7 +140,8 @@ impl Run {
                 command_id: CommandId::new(&format!("c{}", self.commands)),
                 recorded_at: Timestamp::from_millis(i64::from(self.commands) * 1_000),
                 actor: Actor::default(),
-                reason: None,
+                reason: self.reason.clone(),
+                plug_ins: Vec::new(),
             },
             command,
         };
@@ -122,6 +156,7 @@ impl Run {
                 limits: &limits,
                 model_limits: &ModelLimits::default(),
                 ids: &NameBasedIds,
+                plug_ins: &PlugIns::default(),
                 has_hook: self.hook.is_some(),
                 strict_tenancy: false,
                 check_condition: &|_| Ok(()),
@@ -156,7 +191,7 @@ impl Run {
                     self.state.apply_record(&record);
                     assert_eq!(self.state, state, "the recorder and replay agree");
                     self.records.push(record);
-                    return self.told(&Outcome::of(&self.records[self.records.len() - 1]));
+                    return self.told(&Outcome::of(&self.records[self.records.len() - 1], &self.state));
                 }
                 Err(rejection) => return rejection.code.number().to_string(),
             }
@@ -165,9 +200,9 @@ impl Run {
 
     fn told(&self, outcome: &Outcome) -> String {
         let keys: Vec<&str> = outcome
-            .ended_at
+            .rests
             .iter()
-            .map(|id| &*self.state.node(id).unwrap().key)
+            .map(|rest| &*self.state.node(&rest.node).unwrap().key)
             .collect();
         format!("{} {}", outcome.code.number(), keys.join(","))
             .trim_end()
@@ -189,12 +224,17 @@ impl Run {
         for command in word.split(';') {
             let mut parts = command.split_whitespace();
             let verb = parts.next().unwrap();
-            let task = if matches!(verb, "commit" | "rollback") {
-                self.task(parts.next().unwrap())
-            } else {
-                "".into()
-            };
+            let takes_task = matches!(verb, "commit" | "rollback" | "to" | "toKey");
+            let named = if takes_task { parts.next().unwrap() } else { "" };
+            let task = self.task(named);
+            let mut option = None;
+            let mut parts: Vec<&str> = parts.collect();
+            if let Some(last) = parts.last().filter(|part| !part.contains('=')) {
+                option = Some((*last).into());
+                parts.pop();
+            }
             let variables = parts
+                .into_iter()
                 .map(|part| part.split_once('=').unwrap())
                 .map(|(key, value)| InstanceData::new(key, Value::from_json(value).unwrap()))
                 .collect();
@@ -210,6 +250,17 @@ impl Run {
                     call_activity_flow_module_id: None,
                 },
                 "rollback" => InstanceCommand::RollbackTask { task_instance_id: task },
+                "to" => InstanceCommand::RollbackTo {
+                    target: RollbackTarget::Node(task),
+                },
+                "toKey" => InstanceCommand::RollbackTo {
+                    target: RollbackTarget::Element(named.into()),
+                },
+                "redo" => InstanceCommand::RedoRollback,
+                "suspend" => InstanceCommand::SuspendInstance { reason_option: option },
+                "resume" => InstanceCommand::ResumeInstance { reason_option: option },
+                "abort" => InstanceCommand::AbortInstance { reason_option: option },
+                "restore" => InstanceCommand::RestoreInstance { reason_option: option },
                 "terminate" => InstanceCommand::TerminateProcess {
                     effective_for_sub_flow_instance: true,
                 },
@@ -251,7 +302,6 @@ impl Run {
         let data: Vec<String> = self
             .state
             .current_data(FlowIndex::ROOT)
-            .variables
             .iter()
             .map(|(key, variable)| format!("{key}={}", variable.value))
             .collect();
@@ -504,7 +554,7 @@ proptest! {
         let mut run = Run::new("start>a; a>gate; gate>b[x > 1]; gate>a[x == 1]; b>c; c>end[x == 3]; c>a[x != 3]");
         run.word("start x=0");
         for (choice, x) in word {
-            let active: Vec<NodeInstanceId> = run.state.active_tasks().map(|task| task.id.clone()).collect();
+            let active: Vec<NodeInstanceId> = run.state.active_tasks().iter().map(|task| task.id.clone()).collect();
             let Some(task) = active.first() else { break };
             prop_assert_eq!(active.len(), 1);
             let before = (run.state.clone(), run.records.len());
@@ -526,7 +576,7 @@ proptest! {
             } else {
                 prop_assert_eq!(run.records.len(), before.1 + 1);
                 prop_assert_eq!(run.state.current_data(FlowIndex::ROOT), before.0.current_data(FlowIndex::ROOT));
-                prop_assert_eq!(run.state.active_tasks().count(), 1);
+                prop_assert_eq!(run.state.active_tasks().len(), 1);
             }
         }
         let mut replayed = FlowInstance::default();

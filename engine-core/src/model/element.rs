@@ -24,6 +24,10 @@ pub enum ElementType {
     ExclusiveGateway,
     /// 8: runs another flow module.
     CallActivity,
+    /// 9: opens a branch along every outgoing sequence flow, or joins such branches.
+    ParallelGateway,
+    /// 10: opens a branch along every outgoing sequence flow whose condition holds, or joins such branches.
+    InclusiveGateway,
     /// Any other number; a missing type counts as 0.
     Unknown(i64),
 }
@@ -38,6 +42,8 @@ impl ElementType {
             4 => Self::UserTask,
             6 => Self::ExclusiveGateway,
             8 => Self::CallActivity,
+            9 => Self::ParallelGateway,
+            10 => Self::InclusiveGateway,
             other => Self::Unknown(other),
         }
     }
@@ -51,6 +57,8 @@ impl ElementType {
             Self::UserTask => 4,
             Self::ExclusiveGateway => 6,
             Self::CallActivity => 8,
+            Self::ParallelGateway => 9,
+            Self::InclusiveGateway => 10,
             Self::Unknown(number) => number,
         }
     }
@@ -59,8 +67,19 @@ impl ElementType {
     pub fn is_task(self) -> bool {
         match self {
             Self::UserTask | Self::CallActivity => true,
-            Self::SequenceFlow | Self::StartEvent | Self::EndEvent | Self::ExclusiveGateway | Self::Unknown(_) => false,
+            Self::SequenceFlow
+            | Self::StartEvent
+            | Self::EndEvent
+            | Self::ExclusiveGateway
+            | Self::ParallelGateway
+            | Self::InclusiveGateway
+            | Self::Unknown(_) => false,
         }
+    }
+
+    /// Whether it opens branches or joins them.
+    pub fn is_fork_or_join(self) -> bool {
+        matches!(self, Self::ParallelGateway | Self::InclusiveGateway)
     }
 }
 
@@ -73,7 +92,35 @@ impl fmt::Display for ElementType {
             Self::UserTask => f.write_str("user task"),
             Self::ExclusiveGateway => f.write_str("exclusive gateway"),
             Self::CallActivity => f.write_str("call activity"),
+            Self::ParallelGateway => f.write_str("parallel gateway"),
+            Self::InclusiveGateway => f.write_str("inclusive gateway"),
             Self::Unknown(number) => write!(f, "element of type {number}"),
+        }
+    }
+}
+
+/// What a rollback over a completed node leaves to be done outside: its `onRollback`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OnRollback {
+    /// Nothing.
+    Ignore,
+    /// It cannot be undone: the rollback is refused with 7415.
+    Forbid,
+    /// This is to be done; the engine lists it.
+    Compensate(Arc<str>),
+}
+
+impl OnRollback {
+    /// The element's; `None` where it has none, or one that is not understood.
+    pub fn of(element: &Element) -> Option<Self> {
+        let text = element.text_property("onRollback")?.trim();
+        match text {
+            "ignore" => Some(Self::Ignore),
+            "forbid" => Some(Self::Forbid),
+            _ => {
+                let name = text.strip_prefix("compensate:")?.trim();
+                (!name.is_empty()).then(|| Self::Compensate(name.into()))
+            }
         }
     }
 }

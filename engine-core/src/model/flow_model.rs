@@ -10,7 +10,11 @@ use crate::model::element::{Element, ElementType};
 pub struct FlowModel {
     elements: Vec<Element>,
     by_key: BTreeMap<Arc<str>, usize>,
+    reason_options: ReasonOptions,
 }
+
+/// The reasons that a flow offers for suspending, resuming, aborting and restoring an instance, by the command's name.
+pub type ReasonOptions = BTreeMap<Arc<str>, Vec<Arc<str>>>;
 
 impl FlowModel {
     /// Indexes the elements; of elements with one key the first is found.
@@ -19,7 +23,22 @@ impl FlowModel {
         for (index, element) in elements.iter().enumerate() {
             by_key.entry(element.key.clone()).or_insert(index);
         }
-        Self { elements, by_key }
+        Self {
+            elements,
+            by_key,
+            reason_options: ReasonOptions::new(),
+        }
+    }
+
+    /// The same model with reasons to choose from.
+    pub fn with_reason_options(mut self, options: ReasonOptions) -> Self {
+        self.reason_options = options;
+        self
+    }
+
+    /// The reasons to choose from for `suspend`, `resume`, `abort` or `restore`; empty when any reason will do.
+    pub fn reason_options(&self, command: &str) -> &[Arc<str>] {
+        self.reason_options.get(command).map_or(&[], Vec::as_slice)
     }
 
     /// All elements in the order of the text.

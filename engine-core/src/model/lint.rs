@@ -50,7 +50,7 @@ pub(super) fn lint(findings: &mut Findings<'_>, links: &Links, check_condition: 
                     "callActivityOutParam",
                 );
             }
-            ElementType::Unknown(_) => {}
+            ElementType::ParallelGateway | ElementType::InclusiveGateway | ElementType::Unknown(_) => {}
         }
         if element.element_type != ElementType::SequenceFlow {
             lists_own_flows(findings, links, index, element);

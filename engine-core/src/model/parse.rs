@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::model::element::{Element, ElementType, Properties};
-use crate::model::flow_model::FlowModel;
+use crate::model::flow_model::{FlowModel, ReasonOptions};
 use crate::model::validate::{ModelFault, Shortened};
 use crate::result_code::ResultCode;
 use crate::value::Value;
@@ -59,7 +59,8 @@ impl Default for ModelLimits {
     }
 }
 
-/// Reads a flow model: `{"flowElementList":[{"key","type","incoming","outgoing","properties"}]}`.
+/// Reads a flow model: `{"flowElementList":[{"key","type","incoming","outgoing","properties"}]}`, and beside it
+/// `reasonOptions`, the reasons the flow offers for suspend, resume, abort and restore.
 ///
 /// Unknown members are ignored, of a member given twice the last counts, null is as good as absent. Absent `incoming`
 /// and `outgoing` are empty, an absent `key` is the empty text, an absent `type` is 0. A number where a key is expected
@@ -80,7 +81,8 @@ pub fn parse(text: &str, limits: &ModelLimits) -> Result<FlowModel, ModelFault> 
     let source = Source { text, limits };
     source.within("bytes", text.len(), limits.bytes, format_args!("the flow model"), None)?;
     source.check_depth()?;
-    let list = source.element_list()?;
+    let members = source.members()?;
+    let list = source.element_list(&members)?;
     source.within(
         "elements",
         list.len(),
@@ -93,8 +95,11 @@ pub fn parse(text: &str, limits: &ModelLimits) -> Result<FlowModel, ModelFault> 
         .enumerate()
         .map(|(index, element)| source.element(index, element.get()))
         .collect();
-    elements.map(FlowModel::new)
+    Ok(FlowModel::new(elements?).with_reason_options(source.reason_options(&members)?))
 }
+
+/// The commands that a flow can offer reasons for.
+const REASONED: [&str; 4] = ["suspend", "resume", "abort", "restore"];
 
 type Members<'t> = BTreeMap<String, &'t RawValue>;
 
@@ -132,16 +137,46 @@ impl<'t> Source<'t, '_> {
         Ok(())
     }
 
-    fn element_list(&self) -> Result<Vec<&'t RawValue>, ModelFault> {
+    fn members(&self) -> Result<Members<'t>, ModelFault> {
         if self.text.trim().is_empty() {
             return Err(empty_model("the flow model is an empty text".to_owned()));
         }
         // Read as a whole first, so that line and column of a mistake are those of the text.
         let model: &'t RawValue = serde_json::from_str(self.text)
             .map_err(|error| empty_model(format!("the flow model is not JSON: {error}; correct the text there")))?;
-        let members = self
-            .object(model.get(), format_args!("the flow model"))
-            .map_err(empty_model)?;
+        self.object(model.get(), format_args!("the flow model"))
+            .map_err(empty_model)
+    }
+
+    /// `{"abort":["duplicate","by the customer"],"suspend":[…]}`: what the flow offers as reasons.
+    fn reason_options(&self, members: &Members<'t>) -> Result<ReasonOptions, ModelFault> {
+        let what = format_args!("reasonOptions");
+        let given = members
+            .get("reasonOptions")
+            .map(|raw| raw.get())
+            .filter(|text| kind(text) != Kind::Null);
+        let Some(text) = given else {
+            return Ok(ReasonOptions::new());
+        };
+        let commands = self.object(text, what).map_err(unknown_value)?;
+        commands
+            .into_iter()
+            .map(|(command, list)| {
+                if !REASONED.contains(&command.as_str()) {
+                    let message = format!(
+                        "{}, which takes no reason option; use {}",
+                        Shortened(&command),
+                        REASONED.join(", ")
+                    );
+                    return Err(unknown_value(format!("reasonOptions names {message}")));
+                }
+                let options = self.keys(list.get(), format_args!("reasonOptions/{command}"))?;
+                Ok((command.into(), options))
+            })
+            .collect()
+    }
+
+    fn element_list(&self, members: &Members<'t>) -> Result<Vec<&'t RawValue>, ModelFault> {
         let Some(list) = members
             .get("flowElementList")
             .filter(|list| kind(list.get()) != Kind::Null)
@@ -556,6 +591,23 @@ mod tests {
         check(r#"{"outgoing":["abcde"]}"#, Some("key_bytes"));
         check("{},{}", Some("elements"));
         check(&format!(r#"{{"x":"{}"}}"#, "y".repeat(400)), Some("bytes"));
+    }
+
+    #[test]
+    fn reason_options_are_lists_of_texts_by_command() {
+        let elements = r#""flowElementList":[{"key":"s"}]"#;
+        let text = format!(r#"{{{elements},"reasonOptions":{{"abort":["duplicate","by the customer"]}}}}"#);
+        let model = parse(&text, &ModelLimits::default()).unwrap();
+        assert_eq!(model.reason_options("abort").len(), 2);
+        assert!(model.reason_options("suspend").is_empty());
+        for (wrong, message) in [
+            (r#"["a"]"#, "reasonOptions"),
+            (r#"{"abort":"a"}"#, "reasonOptions/abort"),
+            (r#"{"abort":[null]}"#, "reasonOptions/abort/0"),
+            (r#"{"commit":["a"]}"#, "takes no reason option"),
+        ] {
+            check_refused(&format!(r#"{{{elements},"reasonOptions":{wrong}}}"#), 3217, message);
+        }
     }
 
     #[test]

@@ -162,7 +162,7 @@ fn judge_element(
         }
         ElementType::StartEvent => has_outgoing(findings, index, element),
         ElementType::EndEvent => has_incoming(findings, index, element),
-        ElementType::UserTask => {
+        ElementType::UserTask | ElementType::ParallelGateway | ElementType::InclusiveGateway => {
             has_incoming(findings, index, element);
             has_outgoing(findings, index, element);
         }
@@ -216,7 +216,7 @@ fn known_type(findings: &mut Findings<'_>, index: usize, number: i64) {
     findings.fault(
         index,
         code,
-        format!("type {number} is not supported; use 1, 2, 3, 4, 6 or 8"),
+        format!("type {number} is not supported; use 1, 2, 3, 4, 6, 8, 9 or 10"),
     );
 }
 
@@ -247,7 +247,10 @@ fn has_outgoing(findings: &mut Findings<'_>, index: usize, element: &Element) {
         return;
     }
     let code = match (element.element_type, findings.profile) {
-        (ElementType::ExclusiveGateway, Profile::Documented) => ResultCode::ModelGatewayNoExit,
+        (
+            ElementType::ExclusiveGateway | ElementType::ParallelGateway | ElementType::InclusiveGateway,
+            Profile::Documented,
+        ) => ResultCode::ModelGatewayNoExit,
         _ => ResultCode::ModelLacksOutgoing,
     };
     let message = match element.element_type {
@@ -562,7 +565,9 @@ fn rings_wait(findings: &mut Findings<'_>, links: &Links) {
             let outgoing = links.outgoing(index).iter().flatten().copied();
             let outgoing = outgoing.filter(|next| !ambiguous.contains(next));
             match element.element_type {
-                ElementType::ExclusiveGateway => outgoing.collect(),
+                ElementType::ExclusiveGateway | ElementType::ParallelGateway | ElementType::InclusiveGateway => {
+                    outgoing.collect()
+                }
                 ElementType::SequenceFlow | ElementType::StartEvent => outgoing.take(1).collect(),
                 ElementType::EndEvent | ElementType::UserTask | ElementType::CallActivity | ElementType::Unknown(_) => {
                     Vec::new()
@@ -1171,7 +1176,7 @@ pub(super) mod tests {
 
     #[test]
     fn unknown_types_are_refused_3211_or_4014() {
-        for number in [0, 5, 7, 9, 10, 99, -1] {
+        for number in [0, 5, 7, 99, -1] {
             check(
                 &format!("2 s . a; 1 a s x; {number} x a b; 1 b x e; 3 e b ."),
                 &["3211 x"],

@@ -162,16 +162,38 @@ impl Change {
                     first,
                     interval: status(FlowStatus::Terminated),
                 }),
+                InstanceEvent::InstanceSuspended | InstanceEvent::InstanceRestored { suspended: true } => {
+                    Some(Self::InstanceStatus {
+                        first,
+                        interval: status(FlowStatus::Suspended),
+                    })
+                }
+                InstanceEvent::InstanceResumed | InstanceEvent::InstanceRestored { suspended: false } => {
+                    Some(Self::InstanceStatus {
+                        first,
+                        interval: status(FlowStatus::Running),
+                    })
+                }
+                InstanceEvent::InstanceAborted => Some(Self::InstanceStatus {
+                    first,
+                    interval: status(FlowStatus::Aborted),
+                }),
                 InstanceEvent::EventPassed(_)
                 | InstanceEvent::TaskActivated(_)
                 | InstanceEvent::GatewayReached(_)
                 | InstanceEvent::NodeReentered { .. }
                 | InstanceEvent::HookAnswered { .. }
+                | InstanceEvent::BranchesOpened { .. }
+                | InstanceEvent::JoinReached { .. }
+                | InstanceEvent::BranchArrived { .. }
+                | InstanceEvent::BranchesJoined { .. }
+                | InstanceEvent::PlugInStepped { .. }
                 | InstanceEvent::BranchTaken { .. }
                 | InstanceEvent::TaskCommitted { .. }
                 | InstanceEvent::CommitFailed { .. }
                 | InstanceEvent::SubFlowEnded { .. }
                 | InstanceEvent::CallReturned { .. }
+                | InstanceEvent::RollbackRedone { .. }
                 | InstanceEvent::TaskRolledBack { .. } => None,
             })
             .collect()

@@ -82,6 +82,7 @@ impl World {
                     recorded_at: Timestamp::from_millis(self.now),
                     actor: Actor::default(),
                     reason: None,
+                    plug_ins: Vec::new(),
                 },
                 command: InstanceCommand::TerminateProcess {
                     effective_for_sub_flow_instance: true,
@@ -266,6 +267,7 @@ fn records_told_out_of_order_wait_for_the_earlier_one() {
                 recorded_at: Timestamp::from_millis(99),
                 actor: Actor::default(),
                 reason: None,
+                plug_ins: Vec::new(),
             },
             command: InstanceCommand::TerminateProcess {
                 effective_for_sub_flow_instance: true,
@@ -356,6 +358,7 @@ fn module_and_its_deployments_are_found() {
                         ..Actor::default()
                     },
                     reason: None,
+                    plug_ins: Vec::new(),
                 },
                 command,
             },

@@ -5,14 +5,17 @@ use std::sync::Arc;
 use crate::context::{ModuleStanding, Question};
 use crate::event::{InstanceCommand, InstanceEvent, Transfer, TransferRule};
 use crate::id::{FlowModuleId, NodeInstanceId};
-use crate::instance::advance::{self, Halt, Next, Walk};
+use crate::instance::advance::{self, Halt, Next, Source, Walk};
 use crate::instance::element::WayBack;
 use crate::instance::state::{NodeInstance, NodeStatus};
 use crate::model::element::Element;
 use crate::result_code::ResultCode;
 use crate::value::Value;
 
-pub(super) fn enter(walk: &mut Walk<'_, '_>, element: &Element, source: Option<NodeInstanceId>) -> NodeInstanceId {
+pub(super) fn enter(walk: &mut Walk<'_, '_>, element: &Element, source: Source) -> NodeInstanceId {
+    if let Some(node) = walk.enter_again(element, &source) {
+        return node;
+    }
     let visit = walk.visit(element, source);
     let node = visit.node.clone();
     walk.recorder.record(InstanceEvent::TaskActivated(visit));
@@ -96,7 +99,7 @@ pub(super) fn returned(walk: &mut Walk<'_, '_>, element: &Element, node: &NodeIn
     let transfer = transfer(element, "callActivityOutParamType", "callActivityOutParam")?;
     let state = walk.recorder.state();
     let sub_flow = walk.node(node)?.sub_flow;
-    let hands_out = sub_flow.is_some_and(|flow| !transfer.of(&state.current_data(flow).variables).is_empty());
+    let hands_out = sub_flow.is_some_and(|flow| !transfer.of(&state.current_data(flow)).is_empty());
     let data = if hands_out { Some(walk.data_id()) } else { None };
     walk.recorder.record(InstanceEvent::CallReturned {
         node: node.clone(),
@@ -110,7 +113,7 @@ pub(super) fn returned(walk: &mut Walk<'_, '_>, element: &Element, node: &NodeIn
 pub(super) fn roll_back(node: &NodeInstance) -> WayBack {
     match node.status {
         NodeStatus::Completed => WayBack::Into,
-        NodeStatus::Active | NodeStatus::Failed | NodeStatus::Disabled => WayBack::On,
+        _ => WayBack::On,
     }
 }
 

@@ -2,12 +2,12 @@
 
 use crate::event::InstanceEvent;
 use crate::id::NodeInstanceId;
-use crate::instance::advance::{Next, Walk};
+use crate::instance::advance::{Next, Source, Walk};
 use crate::instance::element::WayBack;
 use crate::model::element::Element;
 
-pub(super) fn enter(walk: &mut Walk<'_, '_>, element: &Element, source: Option<NodeInstanceId>) -> NodeInstanceId {
-    if let Some(node) = walk.enter_again(element, source.as_ref()) {
+pub(super) fn enter(walk: &mut Walk<'_, '_>, element: &Element, source: Source) -> NodeInstanceId {
+    if let Some(node) = walk.enter_again(element, &source) {
         return node;
     }
     let visit = walk.visit(element, source);

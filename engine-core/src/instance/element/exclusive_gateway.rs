@@ -2,13 +2,13 @@
 
 use crate::event::InstanceEvent;
 use crate::id::NodeInstanceId;
-use crate::instance::advance::{Halt, Next, Walk};
+use crate::instance::advance::{Halt, Next, Source, Walk};
 use crate::instance::element::WayBack;
 use crate::model::element::Element;
 
 /// Enters the gateway; one that failed in an earlier attempt from the same source is entered again.
-pub(super) fn enter(walk: &mut Walk<'_, '_>, element: &Element, source: Option<NodeInstanceId>) -> NodeInstanceId {
-    if let Some(node) = walk.enter_again(element, source.as_ref()) {
+pub(super) fn enter(walk: &mut Walk<'_, '_>, element: &Element, source: Source) -> NodeInstanceId {
+    if let Some(node) = walk.enter_again(element, &source) {
         return node;
     }
     let visit = walk.visit(element, source);

@@ -2,11 +2,11 @@
 
 use crate::event::InstanceEvent;
 use crate::id::NodeInstanceId;
-use crate::instance::advance::{self, Halt, Next, Walk};
+use crate::instance::advance::{self, Halt, Next, Source, Walk};
 use crate::instance::element::WayBack;
 use crate::model::element::Element;
 
-pub(super) fn enter(walk: &mut Walk<'_, '_>, element: &Element, source: Option<NodeInstanceId>) -> NodeInstanceId {
+pub(super) fn enter(walk: &mut Walk<'_, '_>, element: &Element, source: Source) -> NodeInstanceId {
     let visit = walk.visit(element, source);
     let node = visit.node.clone();
     walk.recorder.record(InstanceEvent::EventPassed(visit));

@@ -2,12 +2,15 @@
 
 use crate::event::InstanceEvent;
 use crate::id::NodeInstanceId;
-use crate::instance::advance::{self, Halt, Next, Walk};
+use crate::instance::advance::{self, Halt, Next, Source, Walk};
 use crate::instance::element::WayBack;
 use crate::instance::state::{NodeInstance, NodeStatus};
 use crate::model::element::Element;
 
-pub(super) fn enter(walk: &mut Walk<'_, '_>, element: &Element, source: Option<NodeInstanceId>) -> NodeInstanceId {
+pub(super) fn enter(walk: &mut Walk<'_, '_>, element: &Element, source: Source) -> NodeInstanceId {
+    if let Some(node) = walk.enter_again(element, &source) {
+        return node;
+    }
     let visit = walk.visit(element, source);
     let node = visit.node.clone();
     walk.recorder.record(InstanceEvent::TaskActivated(visit));
@@ -36,6 +39,6 @@ pub(super) fn commit(walk: &mut Walk<'_, '_>, element: &Element, node: &NodeInst
 pub(super) fn roll_back(node: &NodeInstance) -> WayBack {
     match node.status {
         NodeStatus::Completed => WayBack::Reopen,
-        NodeStatus::Active | NodeStatus::Failed | NodeStatus::Disabled => WayBack::On,
+        _ => WayBack::On,
     }
 }

@@ -1,0 +1,282 @@
+//! Forks and joins: how a flow divides into branches and comes together again (docs/adr/0012-forks-and-joins.md).
+
+use std::sync::Arc;
+
+use crate::event::{InstanceEvent, Merge, PlugInName};
+use crate::id::NodeInstanceId;
+use crate::instance::advance::{self, Failure, Halt, Next, Source, Walk};
+use crate::instance::branch::{self, BranchIndex, Join};
+use crate::instance::state::{NodeInstance, NodeStatus};
+use crate::model::element::{Element, ElementType};
+use crate::model::gateway::{BranchMerge, DataConflictRule, DataMerge, GatewayRole, JoinRule, RoleFault};
+use crate::plug_in::{ArrivedBranch, JoinStanding, MergeStrategy};
+use crate::result_code::ResultCode;
+
+/// Variables that a refusal because of conflicts names.
+const SHOWN_CONFLICTS: usize = 5;
+
+/// Enters a parallel or inclusive gateway.
+pub(super) fn enter(walk: &mut Walk<'_, '_>, element: &Element, source: Source) -> Result<NodeInstanceId, Halt> {
+    match role(walk, element)? {
+        GatewayRole::Join(rule) => arrive(walk, element, &rule, source),
+        GatewayRole::Fork => {
+            if let Some(node) = walk.enter_again(element, &source) {
+                return Ok(node);
+            }
+            let visit = walk.visit(element, source);
+            let node = visit.node.clone();
+            walk.recorder.record(InstanceEvent::GatewayReached(visit));
+            Ok(node)
+        }
+    }
+}
+
+/// Goes through a parallel or inclusive gateway that was just entered.
+pub(super) fn pass(walk: &mut Walk<'_, '_>, element: &Element, node: &NodeInstanceId) -> Result<Next, Halt> {
+    match role(walk, element)? {
+        GatewayRole::Fork => fork(walk, element, node),
+        GatewayRole::Join(rule) => Ok(try_to_join(walk, element, &rule, node)?.unwrap_or(Next::Rest)),
+    }
+}
+
+/// What the end of a branch comes to.
+pub(super) enum Ended {
+    /// Other branches are still open.
+    Branch,
+    /// A join had waited only for this branch; the flow goes on behind it.
+    Joined(NodeInstanceId, Next),
+    /// It was the last: its flow has ended.
+    Flow,
+}
+
+/// A branch has ended at an end event: nothing comes to its join any more. Neither does anything to the joins further
+/// out, where that was the last open branch of its fork.
+pub(super) fn end_branch(walk: &mut Walk<'_, '_>, branch: Option<BranchIndex>) -> Result<Ended, Halt> {
+    let mut branch = branch;
+    while let Some(inside) = branch {
+        let state = walk.recorder.state();
+        let Some(fork) = state.fork_of(inside) else { break };
+        let around = fork.branch;
+        let waiting = state.waiting_join(&fork.id, None);
+        if let Some((join, key)) = waiting.map(|join| (join.id.clone(), join.key.clone())) {
+            let element = walk.element(&key)?;
+            return match role(walk, element)? {
+                GatewayRole::Join(rule) => match try_to_join(walk, element, &rule, &join)? {
+                    Some(next) => Ok(Ended::Joined(join, next)),
+                    None => Ok(Ended::Branch),
+                },
+                GatewayRole::Fork => Ok(Ended::Branch),
+            };
+        }
+        if state.open_branches(&fork.id, &state.standing()) > 0 {
+            return Ok(Ended::Branch);
+        }
+        branch = around;
+    }
+    Ok(Ended::Flow)
+}
+
+fn role(walk: &Walk<'_, '_>, element: &Element) -> Result<GatewayRole, Halt> {
+    match walk.deployment.role(element) {
+        Some(Ok(role)) => Ok(role.clone()),
+        Some(Err(RoleFault { code, message })) => {
+            Err(Failure::new(*code, format!("{} {}: {message}", element.element_type, element.key)).into())
+        }
+        None => Err(Failure::new(
+            ResultCode::UnsupportedElement,
+            format!("{} {} cannot be executed", element.element_type, element.key),
+        )
+        .into()),
+    }
+}
+
+/// Opens the branches.
+fn fork(walk: &mut Walk<'_, '_>, element: &Element, node: &NodeInstanceId) -> Result<Next, Halt> {
+    let mut evaluated = Vec::new();
+    let flows = if element.element_type == ElementType::InclusiveGateway {
+        let variables = walk.node(node)?.leave.variables.clone();
+        let mut flows = Vec::new();
+        for key in &element.outgoing {
+            if let (_, Some(true)) = walk.evaluate(element, key, &variables, &mut evaluated)? {
+                flows.push(key.clone());
+            }
+        }
+        flows
+    } else {
+        element.outgoing.clone()
+    };
+    if flows.is_empty() {
+        let detail = format!(
+            "no condition holds at {}; an inclusive gateway has no default",
+            element.key
+        );
+        return Err(Failure {
+            code: ResultCode::NoOutgoingMatches,
+            detail,
+            evaluated,
+        }
+        .into());
+    }
+    walk.recorder.record(InstanceEvent::BranchesOpened {
+        node: node.clone(),
+        evaluated,
+        flows: flows.clone(),
+    });
+    Ok(Next::Fork(flows))
+}
+
+/// Records that a branch has come to its join, which begins to wait with the first.
+fn arrive(walk: &mut Walk<'_, '_>, element: &Element, rule: &JoinRule, source: Source) -> Result<NodeInstanceId, Halt> {
+    let state = walk.recorder.state();
+    let not_forked = || {
+        let detail = format!(
+            "a way leads to join {} that does not come from its fork {}",
+            element.key, rule.fork
+        );
+        Halt::from(Failure::new(ResultCode::ForkJoinMismatch, detail))
+    };
+    let from = source.node.clone().ok_or_else(not_forked)?;
+    let begins = source.branch.and_then(|number| state.opened_branch(&from, number));
+    let branch = begins.or_else(|| state.node(&from).and_then(|node| node.branch));
+    let fork = state.forks_around(branch).find(|fork| fork.key == rule.fork);
+    let fork = fork.map(|fork| fork.id.clone()).ok_or_else(not_forked)?;
+    let number = source.branch;
+    let node = if let Some(join) = state.waiting_join(&fork, Some(&element.key)) {
+        join.id.clone()
+    } else {
+        let failed = state.failed_successor(&from, &element.key).map(|node| node.id.clone());
+        let mut visit = walk.visit(element, source);
+        if let Some(failed) = failed {
+            visit.node = failed;
+        }
+        let node = visit.node.clone();
+        walk.recorder.record(InstanceEvent::JoinReached { visit, fork });
+        node
+    };
+    walk.recorder.record(InstanceEvent::BranchArrived {
+        node: node.clone(),
+        source: from,
+        branch: number,
+    });
+    Ok(node)
+}
+
+/// Lets a join fire where it can; the way on behind it.
+fn try_to_join(
+    walk: &mut Walk<'_, '_>,
+    element: &Element,
+    rule: &JoinRule,
+    node: &NodeInstanceId,
+) -> Result<Option<Next>, Halt> {
+    let (join, base) = joined(walk, node)?;
+    let state = walk.recorder.state();
+    let in_branch_order = rule.data_conflict == DataConflictRule::BranchOrder;
+    let conflicts = match rule.data_merge {
+        DataMerge::All => state.conflicts(&join, &base.leave.variables, in_branch_order),
+        DataMerge::None | DataMerge::Custom => Vec::new(),
+    };
+    if rule.data_conflict == DataConflictRule::Fail && !conflicts.is_empty() {
+        let keys: Vec<&str> = conflicts
+            .iter()
+            .take(SHOWN_CONFLICTS)
+            .map(|conflict| &*conflict.key)
+            .collect();
+        let detail = format!(
+            "branches that meet at {} changed variables to different values: {}",
+            element.key,
+            keys.join(", ")
+        );
+        return Err(Halt::Refuse(ResultCode::BranchMergeFailed, detail));
+    }
+    let open = state.open_branches(&join.fork, &state.standing());
+    let strategy = strategy_of(walk, element, rule)?;
+    let standing = standing(walk, element, &join, &base, open);
+    let fires = match rule.branch_merge {
+        BranchMerge::JoinAll => open == 0,
+        BranchMerge::AnyOne => true,
+        BranchMerge::Custom => open == 0 || strategy.is_some_and(|strategy| strategy.fires(&standing)),
+    };
+    if !fires {
+        return Ok(None);
+    }
+    let merge = match rule.data_merge {
+        DataMerge::None => Merge::None,
+        DataMerge::All if in_branch_order => Merge::BranchOrder,
+        DataMerge::All => Merge::Last,
+        DataMerge::Custom => {
+            let answer = strategy.map_or(Ok(Vec::new()), |strategy| strategy.merge(&standing));
+            Merge::Given(answer.map_err(|error| {
+                let detail = format!("the merge strategy of {} failed: {error}", element.key);
+                Halt::Refuse(ResultCode::BranchMergeFailed, detail)
+            })?)
+        }
+    };
+    let strategy = strategy.map(|strategy| PlugInName {
+        name: strategy.name().into(),
+        version: strategy.version().into(),
+    });
+    let is_single = join.arrivals.len() == 1 && matches!(merge, Merge::Last | Merge::BranchOrder);
+    let changes_data = !is_single && !branch::merged_changes(&join, &base.leave, &merge).is_empty();
+    let (closed, terminated) = state.open_under(&join.fork, node);
+    let data = if changes_data { Some(walk.data_id()) } else { None };
+    walk.recorder.record(InstanceEvent::BranchesJoined {
+        node: node.clone(),
+        merge,
+        data,
+        conflicts,
+        closed,
+        terminated,
+        strategy,
+    });
+    advance::only_way(element).map(|flow| Some(Next::Along(flow)))
+}
+
+/// What a join joins, and the fork.
+fn joined(walk: &Walk<'_, '_>, node: &NodeInstanceId) -> Result<(Arc<Join>, NodeInstance), Halt> {
+    let not_found = || Halt::Refuse(ResultCode::SystemError, format!("join {node} joins no fork"));
+    let node = walk.node(node)?;
+    debug_assert_eq!(node.status, NodeStatus::Waiting, "only a join that waits can fire");
+    let join = node.join.clone().ok_or_else(not_found)?;
+    let fork = walk.node(&join.fork)?.clone();
+    Ok((join, fork))
+}
+
+/// The host's strategy, where the model asks for one.
+fn strategy_of<'a>(
+    walk: &Walk<'a, '_>,
+    element: &Element,
+    rule: &JoinRule,
+) -> Result<Option<&'a dyn MergeStrategy>, Halt> {
+    let code = match (rule.branch_merge, rule.data_merge) {
+        (BranchMerge::Custom, _) => ResultCode::BranchMergeUnsupported,
+        (_, DataMerge::Custom) => ResultCode::DataMergeUnsupported,
+        _ => return Ok(None),
+    };
+    let name = rule.strategy.as_deref();
+    let strategy = walk.context.plug_ins.merge_strategy(name).ok_or_else(|| {
+        let detail = format!(
+            "join {} asks for merge strategy {}, with which the engine was not built",
+            element.key,
+            name.unwrap_or("(the only one)")
+        );
+        Halt::from(Failure::new(code, detail))
+    })?;
+    Ok(Some(strategy))
+}
+
+fn standing(walk: &Walk<'_, '_>, element: &Element, join: &Join, fork: &NodeInstance, open: usize) -> JoinStanding {
+    let state = walk.recorder.state();
+    let arrived = join.arrivals.iter().map(|arrival| ArrivedBranch {
+        flow: state
+            .branch(arrival.branch)
+            .map_or_else(|| "".into(), |branch| branch.flow.clone()),
+        changes: arrival.data.variables.changes_from(&fork.leave.variables),
+        variables: arrival.data.variables.clone(),
+    });
+    JoinStanding {
+        element: element.clone(),
+        fork_variables: fork.leave.variables.clone(),
+        arrived: arrived.collect(),
+        open,
+    }
+}
