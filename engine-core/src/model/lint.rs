@@ -4,11 +4,20 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::model::element::{Element, ElementType};
+use crate::model::pairs::{Pairs, Part};
 use crate::model::validate::{Findings, Keys, Links, Shown};
 use crate::value::Value;
 
+/// Why a condition is not asked where there is nothing to choose.
+const ONLY_WAY: &str = "this is the only way on; put a gateway before it";
+
 /// Adds warnings about what runs otherwise than it looks.
-pub(super) fn lint(findings: &mut Findings<'_>, links: &Links, check_condition: &dyn Fn(&str) -> Result<(), String>) {
+pub(super) fn lint(
+    findings: &mut Findings<'_>,
+    links: &Links,
+    pairs: &Pairs,
+    check_condition: &dyn Fn(&str) -> Result<(), String>,
+) {
     let mut translations = Translations {
         check_condition,
         known: BTreeMap::new(),
@@ -23,7 +32,7 @@ pub(super) fn lint(findings: &mut Findings<'_>, links: &Links, check_condition: 
             ElementType::StartEvent => {
                 start_is_left_once(findings, index, element);
                 start_is_not_entered(findings, index, element);
-                unread_conditions(findings, links, index);
+                unread_conditions(findings, links, index, ONLY_WAY);
             }
             ElementType::EndEvent => end_is_not_left(findings, index, element),
             ElementType::UserTask if element.outgoing.len() > 1 => {
@@ -31,10 +40,12 @@ pub(super) fn lint(findings: &mut Findings<'_>, links: &Links, check_condition: 
                 branches_can_be_taken(findings, links, index);
                 one_default_counts(findings, links, index);
             }
-            ElementType::UserTask => unread_conditions(findings, links, index),
+            ElementType::UserTask => {
+                unread_conditions(findings, links, index, ONLY_WAY);
+            }
             ElementType::ExclusiveGateway => conditions_translate(findings, links, &mut translations, index),
             ElementType::CallActivity => {
-                unread_conditions(findings, links, index);
+                unread_conditions(findings, links, index, ONLY_WAY);
                 transfer_rules(
                     findings,
                     index,
@@ -50,7 +61,25 @@ pub(super) fn lint(findings: &mut Findings<'_>, links: &Links, check_condition: 
                     "callActivityOutParam",
                 );
             }
-            ElementType::ParallelGateway | ElementType::InclusiveGateway | ElementType::Unknown(_) => {}
+            ElementType::ParallelGateway | ElementType::InclusiveGateway => {
+                match (pairs.part(index), element.element_type) {
+                    (Some(Part::Fork { .. }), ElementType::InclusiveGateway) => {
+                        conditions_translate(findings, links, &mut translations, index);
+                        inclusive_branches_can_be_taken(findings, links, index);
+                    }
+                    (Some(Part::Fork { .. }), _) => {
+                        let reason = "a parallel gateway takes every way on; use an inclusive gateway to choose";
+                        unread_conditions(findings, links, index, reason);
+                    }
+                    (Some(Part::Join { .. }), _) => {
+                        let reason =
+                            "a join goes on by its first sequence flow; put a gateway behind the join to choose";
+                        unread_conditions(findings, links, index, reason);
+                    }
+                    (None, _) => {}
+                }
+            }
+            ElementType::Unknown(_) => {}
         }
         if element.element_type != ElementType::SequenceFlow {
             lists_own_flows(findings, links, index, element);
@@ -159,8 +188,8 @@ fn conditions_translate<'m>(
     }
 }
 
-/// Start events, call activities and user tasks with one way on do not ask conditions.
-fn unread_conditions(findings: &mut Findings<'_>, links: &Links, index: usize) {
+/// Start events, call activities, user tasks with one way on, parallel forks and joins do not ask conditions.
+fn unread_conditions(findings: &mut Findings<'_>, links: &Links, index: usize, reason: &str) {
     let model = findings.model;
     for flow in links.outgoing(index).iter().flatten() {
         if model
@@ -168,8 +197,8 @@ fn unread_conditions(findings: &mut Findings<'_>, links: &Links, index: usize) {
             .get(*flow)
             .is_some_and(|flow| flow.condition().is_some())
         {
-            let message = "the condition is never evaluated: this is the only way on; put a gateway before it";
-            findings.warn(*flow, "condition-ignored", message.to_owned());
+            let message = format!("the condition is never evaluated: {reason}");
+            findings.warn(*flow, "condition-ignored", message);
         }
     }
 }
@@ -184,6 +213,33 @@ fn branches_can_be_taken(findings: &mut Findings<'_>, links: &Links, index: usiz
         {
             let message = "never taken: it has no condition and is not the default of a user task with several ways on";
             findings.warn(*flow, "branch-never-taken", message.to_owned());
+        }
+    }
+}
+
+/// An inclusive fork takes the ways on whose conditions hold, and no other.
+fn inclusive_branches_can_be_taken(findings: &mut Findings<'_>, links: &Links, index: usize) {
+    let elements = findings.model.elements();
+    let flows = links.outgoing(index).iter().flatten();
+    let flows: Vec<(usize, &Element)> = flows.filter_map(|flow| Some((*flow, elements.get(*flow)?))).collect();
+    if flows.iter().all(|(_, flow)| flow.condition().is_none()) {
+        if !flows.is_empty() {
+            let message = "none of its sequence flows has a condition: it is never passed and fails with 4013; set \
+                           conditionsequenceflow, or use a parallel gateway";
+            findings.warn(index, "inclusive-never-passed", message.to_owned());
+        }
+        return;
+    }
+    let has_choice = flows.len() > 1;
+    for (flow, element) in flows {
+        if element.condition().is_none() {
+            let message = "never taken: it has no condition, and an inclusive gateway knows no default; set \
+                           conditionsequenceflow";
+            findings.warn(flow, "branch-never-taken", message.to_owned());
+        } else if has_choice && element.is_default() {
+            let message = "an inclusive gateway knows no default: it is taken only when its condition holds; remove \
+                           defaultConditions";
+            findings.warn(flow, "default-ignored", message.to_owned());
         }
     }
 }
@@ -282,7 +338,7 @@ fn keys(findings: &Findings<'_>, indices: Vec<usize>) -> Vec<Arc<str>> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use crate::id::FlowModuleId;
     use crate::model::flow_model::FlowModel;
     use crate::model::validate::tests::model;
@@ -290,6 +346,7 @@ mod tests {
     use crate::profile::Profile;
 
     /// `slug key` of each warning, one a line, of a model that deploys.
+    #[track_caller]
     fn warnings(model: &FlowModel, profile: Profile) -> String {
         let module = FlowModuleId::new("own");
         let no_drafts = std::collections::BTreeMap::<FlowModuleId, FlowModel>::new();
@@ -311,7 +368,8 @@ mod tests {
         lines.collect::<Vec<_>>().join("\n")
     }
 
-    fn check(text: &str, expected: &[&str]) {
+    #[track_caller]
+    pub(in crate::model) fn check(text: &str, expected: &[&str]) {
         for profile in [Profile::Documented, Profile::Turbo131] {
             assert_eq!(
                 warnings(&model(text), profile),
@@ -434,6 +492,47 @@ mod tests {
             check(&call(rules), &["transfer-rules-unreadable c"]);
         }
         check(&call(r#","callActivityInParam":"[]""#), &[]);
+    }
+
+    /// A fork of this type, with these properties on its two sequence flows and on that of the join.
+    fn block(number: u8, flows: [&str; 3]) -> String {
+        let pair = r#"{"forkJoinMatch":{"fork":"f","join":"j"}}"#;
+        let [first, second, behind] = flows;
+        format!(
+            "2 s . a; 1 a s f; {number} f a b,c {pair}; 1 b f t {first}; 4 t b d; 1 d t j; 1 c f u {second}; 4 u c k;
+             1 k u j; {number} j d,k x {pair}; 1 x j e {behind}; 3 e x ."
+        )
+    }
+
+    #[test]
+    fn conditions_of_an_inclusive_fork_are_asked() {
+        check(&block(10, ["?x", "?y", "{}"]), &[]);
+        check(&block(10, ["?§", "?y", "{}"]), &["condition-untranslatable b"]);
+        check(&block(10, ["?x", "{}", "{}"]), &["branch-never-taken c"]);
+        check(&block(10, ["?x", "!", "{}"]), &["branch-never-taken c"]);
+        check(&block(10, ["? ", "!", "{}"]), &["inclusive-never-passed f"]);
+        let both = r#"{"conditionsequenceflow":"x","defaultConditions":"true"}"#;
+        check(&block(10, ["?x", both, "{}"]), &["default-ignored c"]);
+        let pair = r#"{"forkJoinMatch":{"fork":"f","join":"j"}}"#;
+        check(
+            &format!("2 s . a; 1 a s f; 10 f a b {pair}; 1 b f j {both}; 10 j b x {pair}; 1 x j e; 3 e x ."),
+            &[],
+        );
+    }
+
+    #[test]
+    fn conditions_of_parallel_forks_and_of_joins_are_not_asked() {
+        let usual = r#"{"conditionsequenceflow":"","defaultConditions":"false"}"#;
+        let default = r#"{"conditionsequenceflow":"","defaultConditions":"true"}"#;
+        check(&block(9, [usual, usual, usual]), &[]);
+        check(&block(9, [default, "!", default]), &[]);
+        check(
+            &block(9, ["?x", "?§", "{}"]),
+            &["condition-ignored b", "condition-ignored c"],
+        );
+        check(&block(9, ["{}", "{}", "?x"]), &["condition-ignored x"]);
+        check(&block(10, ["?x", "?x", default]), &[]);
+        check(&block(10, ["?x", "?x", "?x"]), &["condition-ignored x"]);
     }
 
     #[test]

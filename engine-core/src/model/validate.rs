@@ -7,9 +7,13 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::id::FlowModuleId;
-use crate::model::element::{Element, ElementType};
+use crate::model::blocks::block_edges;
+use crate::model::element::{Element, ElementType, OnRollback};
 use crate::model::flow_model::FlowModel;
+use crate::model::gateway::judge_gateways;
 use crate::model::lint::lint;
+use crate::model::nesting::{Nesting, call_nesting};
+use crate::model::pairs::Pairs;
 use crate::profile::Profile;
 use crate::result_code::ResultCode;
 use crate::value::Value;
@@ -87,10 +91,12 @@ pub struct ValidationContext<'a> {
     pub max_call_depth: i64,
     /// Says why a condition cannot be translated, for a warning.
     pub check_condition: &'a dyn Fn(&str) -> Result<(), String>,
+    /// Whether the host has the strategy that a join means by `Custom`: the one its `mergeStrategy` names, if it does.
+    pub knows_strategy: &'a dyn Fn(Option<&str>) -> bool,
 }
 
 impl<'a> ValidationContext<'a> {
-    /// A context with the largest call depth that takes every condition for good.
+    /// A context with the largest call depth that takes every condition for good and knows no merge strategy.
     pub fn new(profile: Profile, module: &'a FlowModuleId, drafts: &'a dyn Drafts) -> Self {
         Self {
             profile,
@@ -98,6 +104,7 @@ impl<'a> ValidationContext<'a> {
             drafts,
             max_call_depth: MAX_CALL_DEPTH,
             check_condition: &any_condition,
+            knows_strategy: &|_| false,
         }
     }
 }
@@ -141,7 +148,10 @@ pub fn validate(model: &FlowModel, context: &ValidationContext<'_>) -> Validatio
     sequence_pairs(&mut findings, &links);
     reachable(&mut findings, &links);
     rings_wait(&mut findings, &links);
-    lint(&mut findings, &links, context.check_condition);
+    let pairs = Pairs::of(model);
+    judge_gateways(&mut findings, &pairs, context.knows_strategy);
+    block_edges(&mut findings, &pairs);
+    lint(&mut findings, &links, &pairs, context.check_condition);
     findings.finish()
 }
 
@@ -182,6 +192,7 @@ fn judge_element(
         }
         ElementType::Unknown(number) => known_type(findings, index, number),
     }
+    rollback_value(findings, index, element);
 }
 
 /// 3203: every element has a key of its own.
@@ -359,6 +370,22 @@ fn hook_value(findings: &mut Findings<'_>, index: usize, element: &Element) {
     text_value(findings, index, element, "hookInfoIds");
 }
 
+/// 3217, a warning in `turbo131`: what a rollback over the node leaves to be done outside.
+fn rollback_value(findings: &mut Findings<'_>, index: usize, element: &Element) {
+    match element.property("onRollback") {
+        None | Some(Value::Null) => {}
+        Some(Value::Text(text)) if text.trim().is_empty() => {}
+        Some(_) if OnRollback::of(element).is_some() => {}
+        Some(other) => {
+            let message = format!(
+                "onRollback is {}; write \"ignore\", \"forbid\", or \"compensate: \" and what is to be done",
+                Shown(other)
+            );
+            findings.ours(index, ResultCode::ModelAttributeUnknown, message);
+        }
+    }
+}
+
 fn text_value(findings: &mut Findings<'_>, index: usize, element: &Element, name: &str) {
     match element.property(name) {
         None | Some(Value::Null | Value::Text(_)) => {}
@@ -413,20 +440,6 @@ fn one_of(
             let message = format!("{name} is {}, which is not supported; set it to {advice}", Shown(other));
             findings.fault(index, ResultCode::ModelAttributeUnknown, message);
         }
-    }
-}
-
-/// 3217, 2003 and 2002: the called module exists, no module calls itself, calls do not nest too deep.
-fn call_nesting(findings: &mut Findings<'_>, nesting: &mut Nesting<'_>, index: usize, element: &Element) {
-    match nesting.depth_of_call(&Call::of(element)) {
-        Ok(depth) if depth <= nesting.limit => {}
-        Ok(depth) => {
-            let limit = nesting.limit;
-            let message =
-                format!("call activities nest {depth} levels deep here, more than {limit}; flatten the called flows");
-            findings.fault(index, ResultCode::NestingTooDeep, message);
-        }
-        Err(failure) => findings.fault(index, failure.code(), failure.to_string()),
     }
 }
 
@@ -554,6 +567,7 @@ fn mark(seen: &mut [bool], index: usize) -> bool {
 ///
 /// A warning in `turbo131`. Looks only at what a run can follow: nothing leaves an end event, and a start event is left
 /// by its first sequence flow. An element of unknown type is taken to wait, and so is a key that several elements have.
+/// A join does not wait in this sense: all its branches may come to it at once.
 fn rings_wait(findings: &mut Findings<'_>, links: &Links) {
     let elements = findings.model.elements();
     let namesakes = (0..elements.len()).filter(|index| links.first(*index) != *index);
@@ -646,181 +660,6 @@ fn rings(edges: &[Vec<usize>]) -> Vec<Vec<usize>> {
     rings
 }
 
-/// What a call activity calls.
-enum Call {
-    /// Named only when it is committed.
-    Open,
-    Module(FlowModuleId),
-    /// The property is not text.
-    Unreadable(String),
-}
-
-impl Call {
-    /// Reads the property; blank is as good as absent (T-25).
-    fn of(element: &Element) -> Self {
-        match element.property("callActivityFlowModuleId") {
-            None | Some(Value::Null) => Self::Open,
-            Some(Value::Text(text)) if text.trim().is_empty() => Self::Open,
-            Some(Value::Text(text)) => Self::Module(FlowModuleId::new(text)),
-            Some(other) => Self::Unreadable(Shown(other).to_string()),
-        }
-    }
-}
-
-/// Why the depth of a call cannot be told.
-#[derive(Clone, Debug)]
-enum NestingFailure {
-    UnknownModule(FlowModuleId),
-    Loop(FlowModuleId),
-    Unreadable(String),
-}
-
-impl NestingFailure {
-    fn code(&self) -> ResultCode {
-        match self {
-            Self::UnknownModule(_) | Self::Unreadable(_) => ResultCode::ModelAttributeUnknown,
-            Self::Loop(_) => ResultCode::NestingLoop,
-        }
-    }
-}
-
-impl fmt::Display for NestingFailure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::UnknownModule(module) => {
-                let module = module.to_string();
-                write!(
-                    f,
-                    "callActivityFlowModuleId leads to module {}, which does not exist; create it, or correct the id",
-                    Shortened(&module)
-                )
-            }
-            Self::Loop(module) => {
-                let module = module.to_string();
-                write!(
-                    f,
-                    "callActivityFlowModuleId leads to module {}, which calls itself, perhaps through others; remove one of the calls",
-                    Shortened(&module)
-                )
-            }
-            Self::Unreadable(value) => write!(f, "callActivityFlowModuleId is {value}; it must be text, in quotes"),
-        }
-    }
-}
-
-/// How deep calls nest, per module; each draft is looked through once.
-///
-/// What is found on the way from one call holds for every other: a failure is the first in element order, and a walk
-/// that meets a module of its own path would meet the loop from any module of that path.
-struct Nesting<'a> {
-    drafts: &'a dyn Drafts,
-    limit: i64,
-    /// `None` while the module is looked through.
-    depths: BTreeMap<FlowModuleId, Option<Result<i64, NestingFailure>>>,
-}
-
-impl<'a> Nesting<'a> {
-    fn new(context: &ValidationContext<'a>) -> Self {
-        let limit = if context.max_call_depth < 0 {
-            MAX_CALL_DEPTH
-        } else {
-            context.max_call_depth.min(MAX_CALL_DEPTH)
-        };
-        // The module itself is being looked through already.
-        Self {
-            drafts: context.drafts,
-            limit,
-            depths: BTreeMap::from([(context.module.clone(), None)]),
-        }
-    }
-
-    fn depth_of_call(&mut self, call: &Call) -> Result<i64, NestingFailure> {
-        match call {
-            Call::Open => Ok(1),
-            Call::Module(module) => self.depth_of_module(module),
-            Call::Unreadable(value) => Err(NestingFailure::Unreadable(value.clone())),
-        }
-    }
-
-    fn depth_of_module(&mut self, module: &FlowModuleId) -> Result<i64, NestingFailure> {
-        struct Frame {
-            module: FlowModuleId,
-            calls: std::vec::IntoIter<Call>,
-            deepest: i64,
-        }
-        if let Some(known) = self.known(module) {
-            return known;
-        }
-        let frame = |module: &FlowModuleId, calls: Vec<Call>| Frame {
-            module: module.clone(),
-            calls: calls.into_iter(),
-            deepest: 0,
-        };
-        let mut result = Ok(0);
-        let mut path = match self.enter(module) {
-            Ok(calls) => vec![frame(module, calls)],
-            Err(failure) => return Err(failure),
-        };
-        while let Some(top) = path.last_mut() {
-            let depth = match top.calls.next() {
-                Some(Call::Open) => Ok(1),
-                Some(Call::Unreadable(value)) => Err(NestingFailure::Unreadable(value)),
-                Some(Call::Module(called)) => match self.known(&called) {
-                    Some(depth) => depth,
-                    None => match self.enter(&called) {
-                        Ok(calls) => {
-                            path.push(frame(&called, calls));
-                            continue;
-                        }
-                        Err(failure) => Err(failure),
-                    },
-                },
-                None => {
-                    let depth = top.deepest.saturating_add(1);
-                    self.depths.insert(top.module.clone(), Some(Ok(depth)));
-                    path.pop();
-                    result = Ok(depth);
-                    Ok(depth)
-                }
-            };
-            match (depth, path.last_mut()) {
-                (Ok(depth), Some(top)) => top.deepest = top.deepest.max(depth),
-                (Ok(_), None) => {}
-                (Err(failure), _) => {
-                    for frame in path.drain(..) {
-                        self.depths.insert(frame.module, Some(Err(failure.clone())));
-                    }
-                    result = Err(failure);
-                }
-            }
-        }
-        result
-    }
-
-    fn known(&self, module: &FlowModuleId) -> Option<Result<i64, NestingFailure>> {
-        let depth = self.depths.get(module)?;
-        Some(
-            depth
-                .clone()
-                .unwrap_or_else(|| Err(NestingFailure::Loop(module.clone()))),
-        )
-    }
-
-    fn enter(&mut self, module: &FlowModuleId) -> Result<Vec<Call>, NestingFailure> {
-        let Some(draft) = self.drafts.draft(module) else {
-            let failure = NestingFailure::UnknownModule(module.clone());
-            self.depths.insert(module.clone(), Some(Err(failure.clone())));
-            return Err(failure);
-        };
-        self.depths.insert(module.clone(), None);
-        let calls = draft
-            .elements()
-            .iter()
-            .filter(|element| element.element_type == ElementType::CallActivity);
-        Ok(calls.map(Call::of).collect())
-    }
-}
-
 /// Faults and warnings as they are found.
 pub(super) struct Findings<'m> {
     pub(super) model: &'m FlowModel,
@@ -830,7 +669,7 @@ pub(super) struct Findings<'m> {
 }
 
 impl Findings<'_> {
-    fn fault(&mut self, index: usize, code: ResultCode, message: String) {
+    pub(super) fn fault(&mut self, index: usize, code: ResultCode, message: String) {
         let (element_key, element_name, message) = self.located(index, message);
         self.faults.push(ModelFault {
             code,
@@ -854,7 +693,7 @@ impl Findings<'_> {
     }
 
     /// What the reference does not look at: a fault in `documented`, a warning in `turbo131`.
-    fn ours(&mut self, index: usize, code: ResultCode, message: String) {
+    pub(super) fn ours(&mut self, index: usize, code: ResultCode, message: String) {
         match self.profile {
             Profile::Documented => self.fault(index, code, message),
             Profile::Turbo131 => self.warn(index, code.entry().slug, message),
@@ -1066,6 +905,7 @@ pub(super) mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::model::nesting::tests::ladder;
     use crate::model::parse::{ModelLimits, parse};
 
     /// Elements separated by `;`, each `type key incoming outgoing properties`. Lists are separated by commas, `.` is
@@ -1079,7 +919,7 @@ pub(super) mod tests {
         .unwrap()
     }
 
-    fn element(line: &str) -> String {
+    pub(in crate::model) fn element(line: &str) -> String {
         let mut words = line.splitn(5, char::is_whitespace);
         let mut word = || words.next().unwrap_or(".");
         let keys = |list: &str| match list {
@@ -1103,9 +943,9 @@ pub(super) mod tests {
         format!(r#"{{{key}"type":{number},"incoming":{incoming},"outgoing":{outgoing}{properties}}}"#)
     }
 
-    type KnownDrafts = BTreeMap<FlowModuleId, FlowModel>;
+    pub(in crate::model) type KnownDrafts = BTreeMap<FlowModuleId, FlowModel>;
 
-    fn judge(model: &FlowModel, drafts: &KnownDrafts, profile: Profile) -> Validation {
+    pub(in crate::model) fn judge(model: &FlowModel, drafts: &KnownDrafts, profile: Profile) -> Validation {
         validate(
             model,
             &ValidationContext::new(profile, &FlowModuleId::new("own"), drafts),
@@ -1113,7 +953,7 @@ pub(super) mod tests {
     }
 
     /// `code key` of each fault.
-    fn faults(model: &FlowModel, drafts: &KnownDrafts, profile: Profile) -> Vec<String> {
+    pub(in crate::model) fn faults(model: &FlowModel, drafts: &KnownDrafts, profile: Profile) -> Vec<String> {
         let faults = judge(model, drafts, profile).faults.into_iter();
         faults
             .map(|f| format!("{} {}", f.code.number(), f.element_key.as_deref().unwrap_or("-")))
@@ -1121,7 +961,7 @@ pub(super) mod tests {
     }
 
     #[track_caller]
-    fn check(text: &str, documented: &[&str], turbo131: &[&str]) {
+    pub(in crate::model) fn check(text: &str, documented: &[&str], turbo131: &[&str]) {
         let model = model(text);
         assert_eq!(
             faults(&model, &KnownDrafts::new(), Profile::Documented),
@@ -1136,13 +976,13 @@ pub(super) mod tests {
     }
 
     #[track_caller]
-    fn check_both(text: &str, expected: &[&str]) {
+    pub(in crate::model) fn check_both(text: &str, expected: &[&str]) {
         check(text, expected, expected);
     }
 
     /// In `turbo131` what is a fault in `documented` is a warning with that code's slug.
     #[track_caller]
-    fn check_ours(text: &str, documented: &[&str]) {
+    pub(in crate::model) fn check_ours(text: &str, documented: &[&str]) {
         check(text, documented, &[]);
         let turbo131 = judge(&model(text), &KnownDrafts::new(), Profile::Turbo131);
         for fault in judge(&model(text), &KnownDrafts::new(), Profile::Documented).faults {
@@ -1154,7 +994,8 @@ pub(super) mod tests {
         }
     }
 
-    const SOUND: &str = "2 s . a; 1 a s g; 6 g a,d b,c; 1 b g t ?x; 1 c g e !; 4 t b d; 1 d t g; 3 e c .";
+    pub(in crate::model) const SOUND: &str =
+        "2 s . a; 1 a s g; 6 g a,d b,c; 1 b g t ?x; 1 c g e !; 4 t b d; 1 d t g; 3 e c .";
 
     #[test]
     fn sound_models_have_no_faults() {
@@ -1182,6 +1023,23 @@ pub(super) mod tests {
                 &["3211 x"],
                 &["4014 x"],
             );
+        }
+    }
+
+    #[test]
+    fn rollback_value_is_one_that_is_understood_3217() {
+        let model = |value: &str| format!(r#"2 s . a; 1 a s t; 4 t a b {{"onRollback":{value}}}; 1 b t e; 3 e b ."#);
+        for known in [
+            r#""forbid""#,
+            r#""ignore""#,
+            r#""compensate: refund""#,
+            "null",
+            r#"" ""#,
+        ] {
+            check_both(&model(known), &[]);
+        }
+        for unknown in [r#""undo""#, r#""compensate:""#, "true", r#"{"compensate":"refund"}"#] {
+            check(&model(unknown), &["3217 t"], &[]);
         }
     }
 
@@ -1284,7 +1142,7 @@ pub(super) mod tests {
         format!("2 s . a; 1 a s c; 8 c a b {{{properties}}}; 1 b c e; 3 e b .")
     }
 
-    fn calling(module: &str) -> String {
+    pub(in crate::model) fn calling(module: &str) -> String {
         call(&format!(
             r#""callActivityExecuteType":"sync","callActivityInstanceType":"single","callActivityFlowModuleId":{module}"#
         ))
@@ -1336,90 +1194,6 @@ pub(super) mod tests {
                 check_both(&call(&format!(r#"{sync},{single},"{name}":{value}"#)), &expected);
             }
         }
-    }
-
-    fn drafts(modules: &[(&str, &str)]) -> KnownDrafts {
-        modules
-            .iter()
-            .map(|(name, text)| (FlowModuleId::new(name), model(text)))
-            .collect()
-    }
-
-    #[track_caller]
-    fn check_nesting(text: &str, drafts: &KnownDrafts, expected: &[&str]) {
-        for profile in [Profile::Documented, Profile::Turbo131] {
-            assert_eq!(faults(&model(text), drafts, profile), expected, "{text}");
-        }
-    }
-
-    #[test]
-    fn called_module_exists_3217() {
-        let drafts = drafts(&[
-            ("leaf", SOUND),
-            ("broken", &calling("\"nowhere\"")),
-            ("odd", &calling("7")),
-        ]);
-        check_nesting(&calling("\"leaf\""), &drafts, &[]);
-        check_nesting(&calling("\"nowhere\""), &drafts, &["3217 c"]);
-        check_nesting(&calling("\"broken\""), &drafts, &["3217 c"]);
-        check_nesting(&calling("\"odd\""), &drafts, &["3217 c"]);
-        check_nesting(&calling("5"), &drafts, &["3217 c"]);
-        for blank in ["\"\"", "\"  \"", "null"] {
-            check_nesting(&calling(blank), &drafts, &[]);
-        }
-    }
-
-    #[test]
-    fn module_that_calls_itself_is_refused_2003() {
-        let drafts = drafts(&[
-            ("ping", &calling("\"pong\"")),
-            ("pong", &calling("\"ping\"")),
-            ("home", &calling("\"own\"")),
-            ("own", SOUND),
-        ]);
-        check_nesting(&calling("\"own\""), &drafts, &["2003 c"]);
-        check_nesting(&calling("\"home\""), &drafts, &["2003 c"]);
-        check_nesting(&calling("\"ping\""), &drafts, &["2003 c"]);
-    }
-
-    /// `m0` calls `m1` twice, and so on; the last calls an open module.
-    fn ladder(length: usize) -> KnownDrafts {
-        let values =
-            |call: String| format!(r#"{{"callActivityExecuteType":"sync","callActivityInstanceType":"single"{call}}}"#);
-        let step = |level: usize| {
-            let call = if level + 1 == length {
-                String::new()
-            } else {
-                format!(r#","callActivityFlowModuleId":"m{}""#, level + 1)
-            };
-            let values = values(call);
-            let text = format!("2 s . a; 1 a s c; 8 c a b {values}; 1 b c d; 8 d b x {values}; 1 x d e; 3 e x .");
-            (FlowModuleId::new(&format!("m{level}")), model(&text))
-        };
-        (0..length).map(step).collect()
-    }
-
-    #[test]
-    fn calls_nest_to_the_limit_2002() {
-        let check = |length: usize, max_call_depth: i64, expected: &[i32]| {
-            let (own, drafts) = (FlowModuleId::new("own"), ladder(length));
-            let context = ValidationContext {
-                max_call_depth,
-                ..ValidationContext::new(Profile::Turbo131, &own, &drafts)
-            };
-            let faults = validate(&model(&calling("\"m0\"")), &context).faults;
-            let codes: Vec<i32> = faults.iter().map(|fault| fault.code.number()).collect();
-            assert_eq!(codes, expected, "{length} {max_call_depth}");
-        };
-        // Each module of the ladder is one level, and the open call at its end another.
-        for unlimited in [-1, 10, 1000] {
-            check(9, unlimited, &[]);
-            check(10, unlimited, &[2002]);
-        }
-        check(2, 3, &[]);
-        check(3, 3, &[2002]);
-        check(1, 0, &[2002]);
-        check(2_000, 10, &[2002]);
     }
 
     #[test]
