@@ -489,7 +489,9 @@ impl<'a> Way<'a> {
     /// A join that no longer counts, but keeps arrivals that do, waits again; and what it had closed is open again.
     fn open_joins_again(&mut self) {
         let state = self.state;
-        for node in std::mem::take(&mut self.undone_joins) {
+        let mut undone = std::mem::take(&mut self.undone_joins);
+        undone.sort_by_key(|node| state.index_of(&node.id));
+        for node in undone {
             let Some(join) = &node.join else { continue };
             if self.is_undone(&join.fork) {
                 continue;
