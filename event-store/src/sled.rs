@@ -12,7 +12,7 @@ mod mark;
 mod open;
 mod streams;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod writer;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
