@@ -95,6 +95,19 @@ impl<F: Follower> Driver<'_, F> {
                 self.known.learn(instance, &outcome.normal["elements"]);
             }
         }
+        // Flow instances by label: sub flow instances among them.
+        let labels = (1..).map(|number| format!("f{number}"));
+        let known = labels.take_while(|label| self.oracle.labels.flow_id(label).is_some());
+        for label in known.collect::<Vec<_>>() {
+            let mut query = Step::new(Operation::GetFlowInstance);
+            query.instance = Some(label.clone());
+            let flow = self.step(&query)?;
+            // Where one stood that was rolled back or closed, nobody says.
+            if flow.normal["status"] != 3 {
+                query.op = Operation::GetInstanceData;
+                self.step(&query)?;
+            }
+        }
         Ok(())
     }
 

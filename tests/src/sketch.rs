@@ -6,7 +6,7 @@
 //! and `[callActivityFlowModuleId=$module:sub]` names a flow.
 //!
 //! Commands, separated by `;`: `start {a: 1}`, `commit ask {a: 1}`, `commit call {} sub`, `rollback ask`, `terminate`,
-//! `data`, `tasks`, `elements`, `node ask`, `flow`. A node is meant by its key, the newest instance first: `ask#1` is the
+//! `data`, `tasks`, `elements`, `history` (elements with their sequence flows), `node ask`, `flow`. A node is meant by its key, the newest instance first: `ask#1` is the
 //! oldest one. `commit unknown`, `data of nobody` and the like mean ids that exist nowhere.
 
 use std::collections::BTreeMap;
@@ -69,7 +69,10 @@ pub fn flow(name: &str, sketch: &str) -> Flow {
         };
         let mut properties = properties.clone();
         if matches!(kind, 9 | 10) {
-            let matched = json!({ "fork": key.replace("join", "fork"), "join": key.replace("fork", "join") });
+            let (fork, join) = (key.replace("join", "fork"), key.replace("fork", "join"));
+            // A fork without a join says so.
+            let join = nodes.iter().any(|(key, _)| *key == join).then_some(join);
+            let matched = json!({ "fork": fork, "join": join });
             properties.entry("forkJoinMatch").or_insert(matched);
         }
         if kind == 8 {
@@ -154,7 +157,7 @@ fn step(command: &str, instances: &BTreeMap<String, Vec<String>>) -> Step {
         "terminate" => Operation::Terminate,
         "data" => Operation::GetInstanceData,
         "tasks" => Operation::GetHistoryUserTaskList,
-        "elements" => Operation::GetHistoryElementList,
+        "elements" | "history" => Operation::GetHistoryElementList,
         "node" => Operation::GetNodeInstance,
         "flow" => Operation::GetFlowInstance,
         other => panic!("{other} is not a command"),
@@ -212,7 +215,7 @@ fn learn(elements: &Value, instances: &mut BTreeMap<String, Vec<String>>) {
 }
 
 /// `1002 ask {a: 1}`: the code, then what the answer shows.
-fn show(_command: &str, outcome: &Outcome) -> String {
+fn show(command: &str, outcome: &Outcome) -> String {
     let code = outcome.answer.code;
     if outcome.answer.is_code_only() {
         return code.to_string();
@@ -226,7 +229,7 @@ fn show(_command: &str, outcome: &Outcome) -> String {
             .map(|node| format!("{}={}", node.model_key, node.status))
             .collect::<Vec<_>>()
             .join(" "),
-        Body::Elements(_) => show_elements(&outcome.normal["elements"]),
+        Body::Elements(_) => show_elements(&outcome.normal["elements"], command.starts_with("history")),
         Body::Variables(variables) => show_variables(&json!(variables)),
         Body::Node(node) => format!("{}={}", node.model_key, node.status),
     };
@@ -250,14 +253,14 @@ fn show_tasks(answer: &Value) -> String {
     tasks.collect::<Vec<_>>().join(" ")
 }
 
-fn show_elements(elements: &Value) -> String {
+fn show_elements(elements: &Value, with_flows: bool) -> String {
     let shown = elements
         .as_array()
         .into_iter()
         .flatten()
-        .filter(|element| element["node"].is_string())
+        .filter(|element| with_flows || element["node"].is_string())
         .map(|element| {
-            let inner = show_elements(&element["sub"]);
+            let inner = show_elements(&element["sub"], with_flows);
             let inner = if inner.is_empty() { inner } else { format!("({inner})") };
             format!(
                 "{}={}{inner}",

@@ -21,9 +21,7 @@ fn check_in<B: Bench>(bench: &B, profile: Profile, flows: &[Flow], commands: &st
 pub(crate) fn check_under(profiles: &[Profile], flows: &[Flow], commands: &str, expected: &str) {
     for profile in profiles {
         check_in(&NaiveBench, *profile, flows, commands, expected);
-        if std::env::var("ENGINE").is_ok() {
-            check_in(&EngineBench, *profile, flows, commands, expected);
-        }
+        check_in(&EngineBench, *profile, flows, commands, expected);
     }
 }
 
@@ -231,9 +229,7 @@ fn with_sub(main: &str) -> [Flow; 2] {
 fn check_call(main: &str, commands: &str, expected: &str) {
     for profile in Profile::ALL {
         check_in(&NaiveBench, profile, &with_sub(main), commands, expected);
-        if std::env::var("ENGINE").is_ok() {
-            check_in(&EngineBench, profile, &with_sub(main), commands, expected);
-        }
+        check_in(&EngineBench, profile, &with_sub(main), commands, expected);
     }
 }
 
@@ -306,9 +302,7 @@ fn failed_start_of_a_called_flow_leaves_nothing_and_can_be_tried_again() {
              1000 start=1 call=2
              1002 call(1002 inner {a: 1, x: 6})";
         check_in(&NaiveBench, profile, &flows, commands, expected);
-        if std::env::var("ENGINE").is_ok() {
-            check_in(&EngineBench, profile, &flows, commands, expected);
-        }
+        check_in(&EngineBench, profile, &flows, commands, expected);
     }
 }
 
@@ -328,8 +322,6 @@ fn every_node_of_a_failed_commit_is_entered_again_also_the_end_of_a_sub_flow() {
              1000 start=1 call=2(start=1 inner=2 end=3) gate=3
              1000 end {x: 6}";
         check_in(&NaiveBench, profile, &flows, commands, expected);
-        if std::env::var("ENGINE").is_ok() {
-            check_in(&EngineBench, profile, &flows, commands, expected);
-        }
+        check_in(&EngineBench, profile, &flows, commands, expected);
     }
 }

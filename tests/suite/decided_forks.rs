@@ -33,6 +33,28 @@ fn join_waits_for_every_branch_and_merges_what_they_changed() {
 }
 
 #[test]
+fn history_shows_a_sequence_flow_for_each_arrival_before_the_join() {
+    check(
+        PAIR,
+        "start {}; commit ask {}; commit right {}; history; commit left {}; history; rollback after; history",
+        "1002 ask {}
+         1002 left {} right {}
+         1601 join {}
+         1000 start=1 f1=1 ask=1 f2=1 fork=1 f3=1 left=2 f7=1 right=1 f8=5 join=5
+         1002 after {}
+         1000 start=1 f1=1 ask=1 f2=1 fork=1 f3=1 left=1 f7=1 right=1 f8=1 f4=1 join=1 f5=1 after=2
+         1003 left {}
+         1000 start=1 f1=1 ask=1 f2=1 fork=1 f3=4 left=4 f7=1 right=1 f8=4 f4=4 join=4 f5=4 after=4 f3=1 left=2 f8=5 join=5",
+    );
+    check(
+        "start -> fork -> join -> end; fork -> join",
+        "start {}; history",
+        "1000 end {}
+         1000 start=1 f1=1 fork=1 f2=1 f4=1 join=1 f3=1 end=1",
+    );
+}
+
+#[test]
 fn merging_nothing_goes_on_with_the_data_at_the_fork() {
     check(
         "start -> fork -> left -> join[dataMerge=None, dataConflict=fail] -> after -> end; fork -> right -> join",
@@ -284,8 +306,9 @@ fn forks_in_sub_flows_answer_nested() {
     check_under(
         &Profile::ALL,
         &flows,
-        "start {}; commit ask {}; commit call {}; commit left {a: 1}; data; commit side {b: 1}; elements; commit right {}; \
-         rollback after; elements; tasks; commit right {b: 2}; rollback after; elements; rollback right; rollback ask",
+        "start {}; commit ask {}; commit call {}; commit left {a: 1}; data; commit side {b: 1}; elements; flow of f2; \
+         commit right {}; rollback after; flow of f2; elements; tasks; commit right {b: 2}; rollback after; elements; rollback right; \
+         flow of f2; rollback ask",
         "1002 ask {}
          1002 call {} side {}
          1002 call(1002 left {} right {})
@@ -293,14 +316,75 @@ fn forks_in_sub_flows_answer_nested() {
          1000 {}
          1002 after {b: 1}
          1000 start=1 ask=1 fork=1 call=6(start=1 fork=1 left=1 right=6 join=6) side=1 join=1 after=2
+         1000 status 3
          4001
          1003 side {}
+         1000 status 2
          1000 start=1 ask=1 fork=1 call=4(start=1 fork=1 left=1 right=4 join=4 right=2 join=5) side=4 join=4 after=4 side=2 call=2(start=1 fork=1 left=1 right=4 join=4 right=2 join=5)
          1000 right=2 left=1 side=2 ask=1
          1002 after {a: 1, b: 2}
          1003 call(1003 right {})
          1000 start=1 ask=1 fork=1 call=4(start=1 fork=1 left=1 right=4 join=4 right=4 join=4 end=4 right=2 join=5) side=4 join=4 after=4 side=4 call=4(start=1 fork=1 left=1 right=4 join=4 right=4 join=4 end=4 right=2 join=5) join=4 after=4 call=2(start=1 fork=1 left=1 right=4 join=4 right=4 join=4 end=4 right=2 join=5) side=2
          1003 ask {}
+         1000 status 3
          4006",
+    );
+}
+
+#[test]
+fn way_back_into_a_sub_flow_leads_to_the_task_that_ended_it() {
+    let flows = [
+        flow(
+            "main",
+            "start -> ask -> call[callActivityFlowModuleId=$module:sub] -> after -> end",
+        ),
+        flow("sub", "start -> fork -> left -> end; fork -> right -> end2"),
+    ];
+    check_under(
+        &Profile::ALL,
+        &flows,
+        "start {}; commit ask {}; commit call {}; commit left {a: 1}; commit right {a: 2}; rollback after; data; \
+         rollback end; commit right {b: 1}; commit left {a: 3}; rollback after; elements",
+        "1002 ask {}
+         1002 call {}
+         1002 call(1002 left {} right {})
+         1002 call(1601 end {a: 1})
+         1002 after {a: 2}
+         1003 call(1003 right {})
+         1000 {a: 1}
+         1003 call(1003 left {})
+         1002 call(1601 end2 {b: 1})
+         1002 after {a: 3, b: 1}
+         1003 call(1003 left {})
+         1000 start=1 ask=1 call=4(start=1 fork=1 left=4 right=4 end=4 end2=4 right=1 left=4 end2=1 end=4 left=2) after=4 \
+         call=4(start=1 fork=1 left=4 right=4 end=4 end2=4 right=1 left=4 end2=1 end=4 left=2) after=4 \
+         call=2(start=1 fork=1 left=4 right=4 end=4 end2=4 right=1 left=4 end2=1 end=4 left=2)",
+    );
+}
+
+#[test]
+fn position_shows_active_tasks_in_the_order_of_branches() {
+    check(
+        "start -> ask -> fork -> left -> more -> join -> end; fork -> right -> join",
+        "start {}; commit ask {}; commit left {}; commit ask {}; tasks",
+        "1002 ask {}
+         1002 left {} right {}
+         1002 more {}
+         1002 more {} right {}
+         1000 more=2 right=2 left=1 ask=1",
+    );
+}
+
+#[test]
+fn refused_conflict_leaves_no_trace_of_the_nodes_on_its_way() {
+    check(
+        "start -> fork -> left -> gate -(default)-> join[dataConflict=fail] -> end; fork -> right -> join",
+        "start {a: 0}; commit right {a: 1}; commit left {a: 2}; elements; commit left {a: 1}; elements",
+        "1002 left {a: 0} right {a: 0}
+         1601 join {a: 1}
+         6008
+         1000 start=1 fork=1 left=2 right=1 join=5
+         1000 end {a: 1}
+         1000 start=1 fork=1 left=1 right=1 join=1 gate=1 end=1",
     );
 }

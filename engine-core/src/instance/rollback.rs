@@ -46,6 +46,12 @@ pub(super) fn decide(
         )
         .about(task));
     }
+    let opened = way.reopened.iter().find(|again| !again.superseded);
+    let opened = opened.and_then(|again| state.node(&again.of));
+    if let Some(join) = opened.and_then(|opened| way.closed_by(opened)) {
+        let detail = format!("{} stands in a branch that join {} has closed", requested.key, join.key);
+        return Err(Rejection::new(ResultCode::RollbackFailed, detail).about(task));
+    }
     way.record(given, task)
 }
 

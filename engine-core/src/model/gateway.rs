@@ -198,6 +198,8 @@ pub(super) enum Statement {
     Unreadable(RoleFault),
     /// This pair of keys, as they are written there.
     Pair { fork: Arc<str>, join: Arc<str> },
+    /// This key as that of a fork, and null as that of the join: the branches all end.
+    Unjoined { fork: Arc<str> },
 }
 
 impl Statement {
@@ -236,6 +238,9 @@ impl Statement {
                 Shown(other)
             ))),
         };
+        if let (Ok(fork), Some(Value::Null)) = (end("fork"), pair.get("join")) {
+            return Self::Unjoined { fork };
+        }
         match (end("fork"), end("join")) {
             (Ok(fork), Ok(join)) => Self::Pair { fork, join },
             (Err(fault), _) | (_, Err(fault)) => fault,

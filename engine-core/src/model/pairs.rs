@@ -200,7 +200,12 @@ impl End {
 enum Said {
     Nothing,
     Unreadable(RoleFault),
-    Pair { fork: End, join: End },
+    Pair {
+        fork: End,
+        join: End,
+    },
+    /// A fork whose branches all end.
+    Unjoined,
 }
 
 /// What the gateways of a model state about themselves.
@@ -237,6 +242,12 @@ impl<'m> Statements<'m> {
                     fork: end(*at, element, fork),
                     join: end(*at, element, join),
                 },
+                Statement::Unjoined { fork } if end(*at, element, fork.clone()) == End::Gateway(*at) => Said::Unjoined,
+                Statement::Unjoined { .. } => Said::Unreadable(RoleFault {
+                    code: ResultCode::GatewayAttributes,
+                    message: "forkJoinMatch has no join; only at a fork whose branches all end may it be null"
+                        .to_owned(),
+                }),
             };
             (*at, said)
         });
@@ -259,6 +270,13 @@ impl<'m> Statements<'m> {
     fn gateway(&self, at: usize) -> Gateway {
         let (fork, join) = match self.read.get(&at) {
             Some(Said::Pair { fork, join }) => (fork, join),
+            Some(Said::Unjoined) => {
+                return Gateway {
+                    part: Ok(Part::Fork { join: None }),
+                    fault: None,
+                    origin: Origin::Stated,
+                };
+            }
             Some(Said::Unreadable(fault)) => {
                 return Gateway {
                     part: Err(fault.clone()),
@@ -363,6 +381,14 @@ impl<'m> Statements<'m> {
                 Some(format!(
                     "forkJoinMatch names {} as the {what}, whose own forkJoinMatch says otherwise; write the same pair at \
                      both",
+                    Shortened(&other)
+                ))
+            }
+            Said::Unjoined => {
+                let other = self.key(Some(other));
+                Some(format!(
+                    "forkJoinMatch names {} as the {what}, whose own forkJoinMatch says that it has no join; write the \
+                     same pair at both",
                     Shortened(&other)
                 ))
             }
@@ -477,7 +503,6 @@ pub(super) mod tests {
             "\"5\"",
             r#"{"fork":"f"}"#,
             r#"{"join":"j"}"#,
-            r#"{"fork":"f","join":null}"#,
             r#"{"fork":"f","join":" "}"#,
             r#"{"fork":"","join":"j"}"#,
             r#"{"fork":5,"join":"j"}"#,
@@ -491,6 +516,17 @@ pub(super) mod tests {
             check_roles(&block(&properties, PAIR), "f:fork j:join of f");
             check_roles(&block("{}", &properties), "f:fork j:join of f");
         }
+    }
+
+    #[test]
+    fn fork_whose_branches_all_end_says_that_it_has_no_join() {
+        let unjoined = r#"{"forkJoinMatch":{"fork":"f","join":null}}"#;
+        let text = format!("2 s . a; 1 a s f; 9 f a b,c {unjoined}; 1 b f e; 1 c f x; 3 e b .; 3 x c .");
+        check_both(&text, &[]);
+        check_roles(&text, "f:fork");
+        // A join that claims it anyway, and one that says it of itself.
+        check_ours(&block(unjoined, PAIR), &["6005 j"]);
+        check_ours(&block(PAIR, unjoined), &["6004 j"]);
     }
 
     #[test]

@@ -1,3 +1,5 @@
+//! Checkpoints against published ones, and cosigned by several.
+
 use super::*;
 use crate::key::tests::key;
 

@@ -1,3 +1,5 @@
+//! Keys against published ones, and every way to write one wrong.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Notes against published ones, and every way to write one wrong.
+
 use proptest::prelude::*;
 
 use super::*;

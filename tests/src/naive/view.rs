@@ -149,8 +149,17 @@ fn flows_to(instance: &Instance, node: &Node) -> Result<Vec<String>, i64> {
         return node.source.map(between).into_iter().collect();
     }
     let arrivals = node.arrivals.iter();
-    // Branches without nodes go from the fork to the join side by side: each is shown as itself.
-    Ok(arrivals.map(|arrival| arrival.flow.clone()).collect())
+    arrivals
+        .map(|arrival| {
+            // Branches without nodes go from the fork to the join side by side: each is shown as itself.
+            let is_from_fork = !instance.nodes[arrival.node].opened.is_empty();
+            if is_from_fork {
+                Ok(arrival.flow.clone())
+            } else {
+                between(arrival.node)
+            }
+        })
+        .collect()
 }
 
 pub(super) fn elements(tree: &Tree, index: usize, effective: bool) -> Result<Vec<ElementView>, i64> {

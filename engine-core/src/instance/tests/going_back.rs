@@ -56,6 +56,14 @@ fn task_in_a_branch_that_a_join_closed_stays_closed() {
         "start=1 s=4 fork=4 a=4 b=4 a2=4 join=4 c=4 s=2",
         "",
     );
+    // So it is for rollbackTask, which may begin at a completed task.
+    check(
+        &any,
+        "start; commit s; commit a; commit b; rollback a; rollback b",
+        "1002 s; 1002 a,b; 1002 a2; 1002 c; 4002; 1003 b",
+        "start=1 s=1 fork=1 a=1 b=4 a2=4 join=4 c=4 b=2 a2=2",
+        "",
+    );
     // The join no longer counts, so the branch is open again.
     check(
         &any,
