@@ -154,10 +154,14 @@ impl<'a, 'g> Walk<'a, 'g> {
                 continue;
             }
             loop {
-                if steps == self.context.limits.steps {
+                if steps >= self.context.limits.steps {
                     return Err(Halt::Refuse(
                         ResultCode::Overloaded,
-                        format!("the flow entered {steps} nodes without reaching a task; the limit is Limits::steps"),
+                        format!(
+                            "the flow would enter more than {} nodes and branches without reaching a task; the limit is \
+                             Limits::steps",
+                            self.context.limits.steps
+                        ),
                     ));
                 }
                 steps += 1;
@@ -167,6 +171,8 @@ impl<'a, 'g> Walk<'a, 'g> {
                         next: Next::Fork(flows),
                         ..
                     }) => {
+                        // Every branch costs a look at all of them, so it counts as a step.
+                        steps += flows.len();
                         let branches = (0..).zip(flows).map(|(number, flow)| Token {
                             from: from.clone(),
                             branch: Some(number),

@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
-use crate::event::{InstanceEvent, Merge, PlugInName};
+use crate::event::{DataConflict, InstanceEvent, Merge, PlugInName};
 use crate::id::NodeInstanceId;
 use crate::instance::advance::{self, Failure, Halt, Next, Source, Walk};
 use crate::instance::branch::{self, BranchIndex, Join};
-use crate::instance::state::{NodeInstance, NodeStatus};
+use crate::instance::state::{FlowInstance, NodeStatus};
 use crate::model::element::{Element, ElementType};
 use crate::model::gateway::{BranchMerge, DataConflictRule, DataMerge, GatewayRole, JoinRule, RoleFault};
 use crate::plug_in::{ArrivedBranch, JoinStanding, MergeStrategy};
 use crate::result_code::ResultCode;
+use crate::variables::Snapshot;
 
 /// Variables that a refusal because of conflicts names.
 const SHOWN_CONFLICTS: usize = 5;
@@ -170,41 +171,27 @@ fn try_to_join(
 ) -> Result<Option<Next>, Halt> {
     let (join, base) = joined(walk, node)?;
     let state = walk.recorder.state();
-    let in_branch_order = rule.data_conflict == DataConflictRule::BranchOrder;
-    let conflicts = match rule.data_merge {
-        DataMerge::All => state.conflicts(&join, &base.leave.variables, in_branch_order),
-        DataMerge::None | DataMerge::Custom => Vec::new(),
-    };
-    if rule.data_conflict == DataConflictRule::Fail && !conflicts.is_empty() {
-        let keys: Vec<&str> = conflicts
-            .iter()
-            .take(SHOWN_CONFLICTS)
-            .map(|conflict| &*conflict.key)
-            .collect();
-        let detail = format!(
-            "branches that meet at {} changed variables to different values: {}",
-            element.key,
-            keys.join(", ")
-        );
-        return Err(Halt::Refuse(ResultCode::BranchMergeFailed, detail));
+    if rule.data_conflict == DataConflictRule::Fail {
+        no_conflict(element, &conflicts(state, &join, &base, rule))?;
     }
     let open = state.open_branches(&join.fork, &state.standing());
     let strategy = strategy_of(walk, element, rule)?;
-    let standing = standing(walk, element, &join, &base, open);
+    let standing = strategy.map(|_| standing(walk, element, &join, &base, open));
+    let asked = strategy.zip(standing.as_ref());
     let fires = match rule.branch_merge {
         BranchMerge::JoinAll => open == 0,
         BranchMerge::AnyOne => true,
-        BranchMerge::Custom => open == 0 || strategy.is_some_and(|strategy| strategy.fires(&standing)),
+        BranchMerge::Custom => open == 0 || asked.is_some_and(|(strategy, standing)| strategy.fires(standing)),
     };
     if !fires {
         return Ok(None);
     }
     let merge = match rule.data_merge {
         DataMerge::None => Merge::None,
-        DataMerge::All if in_branch_order => Merge::BranchOrder,
+        DataMerge::All if rule.data_conflict == DataConflictRule::BranchOrder => Merge::BranchOrder,
         DataMerge::All => Merge::Last,
         DataMerge::Custom => {
-            let answer = strategy.map_or(Ok(Vec::new()), |strategy| strategy.merge(&standing));
+            let answer = asked.map_or(Ok(Vec::new()), |(strategy, standing)| strategy.merge(standing));
             Merge::Given(answer.map_err(|error| {
                 let detail = format!("the merge strategy of {} failed: {error}", element.key);
                 Halt::Refuse(ResultCode::BranchMergeFailed, detail)
@@ -216,7 +203,8 @@ fn try_to_join(
         version: strategy.version().into(),
     });
     let is_single = join.arrivals.len() == 1 && matches!(merge, Merge::Last | Merge::BranchOrder);
-    let changes_data = !is_single && !branch::merged_changes(&join, &base.leave, &merge).is_empty();
+    let changes_data = !is_single && !branch::merged_changes(&join, &base, &merge).is_empty();
+    let conflicts = conflicts(state, &join, &base, rule);
     let (closed, terminated) = state.open_under(&join.fork, node);
     let data = if changes_data { Some(walk.data_id()) } else { None };
     walk.recorder.record(InstanceEvent::BranchesJoined {
@@ -231,14 +219,42 @@ fn try_to_join(
     advance::only_way(element).map(|flow| Some(Next::Along(flow)))
 }
 
-/// What a join joins, and the fork.
-fn joined(walk: &Walk<'_, '_>, node: &NodeInstanceId) -> Result<(Arc<Join>, NodeInstance), Halt> {
+/// What a join joins, and the data of the fork.
+fn joined(walk: &Walk<'_, '_>, node: &NodeInstanceId) -> Result<(Arc<Join>, Snapshot), Halt> {
     let not_found = || Halt::Refuse(ResultCode::SystemError, format!("join {node} joins no fork"));
     let node = walk.node(node)?;
     debug_assert_eq!(node.status, NodeStatus::Waiting, "only a join that waits can fire");
     let join = node.join.clone().ok_or_else(not_found)?;
-    let fork = walk.node(&join.fork)?.clone();
-    Ok((join, fork))
+    let base = walk.node(&join.fork)?.leave.clone();
+    Ok((join, base))
+}
+
+/// The variables on which the arrived branches differ, where their data is brought together by the engine.
+fn conflicts(state: &FlowInstance, join: &Join, base: &Snapshot, rule: &JoinRule) -> Vec<DataConflict> {
+    match rule.data_merge {
+        DataMerge::All => {
+            let in_branch_order = rule.data_conflict == DataConflictRule::BranchOrder;
+            state.conflicts(join, &base.variables, in_branch_order)
+        }
+        DataMerge::None | DataMerge::Custom => Vec::new(),
+    }
+}
+
+fn no_conflict(element: &Element, conflicts: &[DataConflict]) -> Result<(), Halt> {
+    if conflicts.is_empty() {
+        return Ok(());
+    }
+    let keys: Vec<&str> = conflicts
+        .iter()
+        .take(SHOWN_CONFLICTS)
+        .map(|conflict| &*conflict.key)
+        .collect();
+    let detail = format!(
+        "branches that meet at {} changed variables to different values: {}",
+        element.key,
+        keys.join(", ")
+    );
+    Err(Halt::Refuse(ResultCode::BranchMergeFailed, detail))
 }
 
 /// The host's strategy, where the model asks for one.
@@ -264,18 +280,18 @@ fn strategy_of<'a>(
     Ok(Some(strategy))
 }
 
-fn standing(walk: &Walk<'_, '_>, element: &Element, join: &Join, fork: &NodeInstance, open: usize) -> JoinStanding {
+fn standing(walk: &Walk<'_, '_>, element: &Element, join: &Join, base: &Snapshot, open: usize) -> JoinStanding {
     let state = walk.recorder.state();
     let arrived = join.arrivals.iter().map(|arrival| ArrivedBranch {
         flow: state
             .branch(arrival.branch)
             .map_or_else(|| "".into(), |branch| branch.flow.clone()),
-        changes: arrival.data.variables.changes_from(&fork.leave.variables),
+        changes: arrival.data.variables.changes_from(&base.variables),
         variables: arrival.data.variables.clone(),
     });
     JoinStanding {
         element: element.clone(),
-        fork_variables: fork.leave.variables.clone(),
+        fork_variables: base.variables.clone(),
         arrived: arrived.collect(),
         open,
     }

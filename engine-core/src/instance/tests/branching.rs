@@ -414,3 +414,13 @@ fn inner_branches_may_lead_straight_to_the_outer_join() {
         "a=1 b=1 c=1",
     );
 }
+
+#[test]
+fn fork_with_more_branches_than_steps_is_refused() {
+    let branches: String = (0..60)
+        .map(|number| format!("fork>t{number}; t{number}>join; "))
+        .collect();
+    let mut run = Run::new(&format!("start>s; s>fork; {branches}join>end"));
+    assert_eq!(run.word("start; commit s"), "1002 s; 7009");
+    assert_eq!(run.records.len(), 1);
+}
