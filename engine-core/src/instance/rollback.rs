@@ -355,7 +355,7 @@ impl<'a> Way<'a> {
                 self.resume_around(flow, call);
             } else {
                 self.give_up_flow(flow);
-                self.supersede(call);
+                self.walk_over(call);
                 is_open = self.source(call).is_some_and(|source| self.walk_back(source));
             }
             flow = call.flow;
@@ -413,16 +413,27 @@ impl<'a> Way<'a> {
             .rev()
             .find(|node| node.element_type == ElementType::EndEvent && node.status == NodeStatus::Completed);
         let is_open = end.is_some_and(|end| self.walk_back(end));
-        self.reopen(call);
         if is_open {
+            self.reopen(call);
             self.note_flow(sub_flow);
         } else {
+            self.walk_over(call);
             self.give_up_flow(sub_flow);
-            if let Some(call) = self.reopened.last_mut() {
-                call.superseded = true;
-            }
         }
         is_open
+    }
+
+    /// Goes on over a call activity whose sub flow has no task to stop at. One that was done is opened again first, as in
+    /// the reference engine, and no longer counts either.
+    fn walk_over(&mut self, call: &'a NodeInstance) {
+        if call.status != NodeStatus::Completed {
+            self.supersede(call);
+            return;
+        }
+        self.reopen(call);
+        if let Some(again) = self.reopened.last_mut() {
+            again.superseded = true;
+        }
     }
 
     /// Where the way back leads from a node: from a join that fired to the task whose commit let it, or to the call
