@@ -411,6 +411,9 @@ pub enum InstanceEvent {
         /// The id of the snapshot it left with; `None` when that is one that exists.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         data: Option<InstanceDataId>,
+        /// Whether it fired without waiting for all branches.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        early: bool,
         /// Variables that branches changed to different values, and who won.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         conflicts: Vec<DataConflict>,

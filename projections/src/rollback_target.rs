@@ -28,6 +28,9 @@ pub struct RollbackTarget {
     /// Why not: the code that rollbackTo would answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub err_code: Option<i32>,
+    /// The engine's own code, where `errCode` is the nearest one of the reference engine.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub err_code_ext: Option<i32>,
     /// Why not, in words.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub err_msg: Option<String>,
@@ -106,16 +109,17 @@ impl RollbackTarget {
         Some(target)
     }
 
-    /// A target that rollbackTo refuses.
+    /// A target that rollbackTo refuses, with `errCode` and `errCodeExt` of its answer.
     pub fn refused(
         node: &instance::NodeInstance,
         now: &FlowInstance,
-        code: i32,
+        code: (i32, Option<i32>),
         message: String,
         view: View<'_>,
     ) -> Option<Self> {
         let mut target = Self::bare(node, now, view)?;
-        target.err_code = Some(code);
+        target.err_code = Some(code.0);
+        target.err_code_ext = code.1;
         target.err_msg = Some(message);
         Some(target)
     }
@@ -126,6 +130,7 @@ impl RollbackTarget {
             flow_instance_id: now.flow(node.flow)?.flow_instance_id.clone(),
             possible: false,
             err_code: None,
+            err_code_ext: None,
             err_msg: None,
             active_tasks: Vec::new(),
             data_changes: Vec::new(),

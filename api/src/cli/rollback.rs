@@ -90,8 +90,8 @@ pub(crate) fn targets(session: &Session, instance: &str) -> Result<(), Failure> 
             (if target.possible { "back to" } else { "not to" }, element),
             ("task", node.node_instance_id.to_string()),
         ];
-        if let Some(reason) = &target.err_msg {
-            pairs.push(("because", reason.clone()));
+        if let (Some(code), Some(reason)) = (target.err_code_ext.or(target.err_code), &target.err_msg) {
+            pairs.push(("because", format!("{code} {reason}")));
         }
         let active: Vec<String> = target
             .active_tasks

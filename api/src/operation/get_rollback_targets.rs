@@ -68,7 +68,13 @@ impl Engine {
                 Ok(Decision::Unchanged(_) | Decision::Ask(_)) => None,
                 Err(refused) => {
                     let error = refused.error.answered_as(self.profile(), CodeContext::Rollback);
-                    RollbackTarget::refused(node, now, error.code().number(), error.to_string(), view)
+                    RollbackTarget::refused(
+                        node,
+                        now,
+                        (error.err_code(), error.err_code_ext()),
+                        error.err_msg(),
+                        view,
+                    )
                 }
             };
             targets.extend(target);

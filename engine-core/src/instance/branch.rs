@@ -31,6 +31,8 @@ pub struct Join {
     pub fork: NodeInstanceId,
     /// The branches that have arrived, in this order.
     pub arrivals: Vec<Arrival>,
+    /// Whether it fired without waiting for all branches; then it does not depend on those that had ended.
+    pub(super) early: bool,
     /// The task whose commit made it fire.
     pub(super) fired_by: Option<NodeInstanceId>,
     /// What it closed when it fired.
@@ -45,6 +47,7 @@ impl Join {
         Self {
             fork,
             arrivals: Vec::new(),
+            early: false,
             fired_by: None,
             closed: Vec::new(),
             terminated: Vec::new(),

@@ -211,6 +211,7 @@ fn try_to_join(
         node: node.clone(),
         merge,
         data,
+        early: rule.branch_merge == BranchMerge::AnyOne || open > 0,
         conflicts,
         closed,
         terminated,

@@ -207,7 +207,7 @@ fn is_eligible(state: &FlowInstance, node: &NodeInstance) -> bool {
 }
 
 /// The nodes of the same flow that would not be as they are without a node, oldest first: what it led to, a join that
-/// a branch behind it came to, a join that fired because a branch behind it has ended, and so on.
+/// a branch behind it came to, a join that waited until a branch behind it had ended, and so on.
 fn dependents<'s>(state: &'s FlowInstance, node: &NodeInstance) -> Vec<&'s NodeInstance> {
     let nodes: Vec<&NodeInstance> = state.nodes_of(node.flow).collect();
     let mut leads_to: BTreeMap<&NodeInstanceId, Vec<usize>> = BTreeMap::new();
@@ -223,7 +223,7 @@ fn dependents<'s>(state: &'s FlowInstance, node: &NodeInstance) -> Vec<&'s NodeI
                 for arrival in &join.arrivals {
                     leads_to.entry(&arrival.source).or_default().push(index);
                 }
-                if later.status == NodeStatus::Completed {
+                if later.status == NodeStatus::Completed && !join.early {
                     fired.insert(&join.fork, index);
                 }
             }

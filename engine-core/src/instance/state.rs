@@ -313,10 +313,10 @@ impl FlowInstance {
         tasks
     }
 
-    /// The running flow behind a call activity.
+    /// The running flow behind a call activity: it belongs to the newest node instance that stands for the call.
     pub fn running_sub_flow(&self, node: &NodeInstance) -> Option<FlowIndex> {
-        node.sub_flow
-            .filter(|index| self.flow(*index).is_some_and(|flow| flow.status == FlowStatus::Running))
+        let runs_for = |flow: &Flow| flow.status == FlowStatus::Running && flow.parent.as_ref() == Some(&node.id);
+        node.sub_flow.filter(|index| self.flow(*index).is_some_and(runs_for))
     }
 
     /// The newest node instance of an element that failed when entered from `source`.

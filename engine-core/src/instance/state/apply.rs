@@ -322,6 +322,7 @@ impl FlowInstance {
             node,
             merge,
             data,
+            early,
             closed,
             terminated,
             ..
@@ -355,6 +356,7 @@ impl FlowInstance {
                     InstanceCommand::CommitTask { task_instance_id, .. } => Some(task_instance_id.clone()),
                     _ => None,
                 };
+                join.early = *early;
                 join.closed.clone_from(closed);
                 join.terminated.clone_from(terminated);
             }

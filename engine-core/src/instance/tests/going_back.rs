@@ -64,6 +64,14 @@ fn task_in_a_branch_that_a_join_closed_stays_closed() {
         "start=1 s=1 fork=1 a=1 b=4 a2=4 join=4 c=4 b=2 a2=2",
         "",
     );
+    // An ended branch made no difference to a join that does not wait for all.
+    check(
+        "start>fork; fork>a; fork>t; a>join; join>c; c>end; t>end2; join: branchMerge=AnyOne",
+        "start; commit t; commit a; to t; rollback end2; rollback t; commit c",
+        "1002 a,t; 1601 end2; 1002 c; 7413; 4002; 4002; 1000 end",
+        "start=1 fork=1 a=1 t=1 end2=1 join=1 c=1 end=1",
+        "",
+    );
     // The join no longer counts, so the branch is open again.
     check(
         &any,
