@@ -10,7 +10,7 @@ use flowledger_engine_core::expression::{DialectCalculator, ExpressionCalculator
 use flowledger_engine_core::id::{IdGenerator, NameBasedIds};
 use flowledger_engine_core::limits::Limits;
 use flowledger_engine_core::model::parse::ModelLimits;
-use flowledger_engine_core::plug_in::{ElementPlugIn, MergeStrategy, PlugIns};
+use flowledger_engine_core::plug_in::{self, ElementPlugIn, MergeStrategy, PlugIns};
 use flowledger_engine_core::profile::Profile;
 use flowledger_engine_core::result_code::ResultCode;
 use flowledger_engine_core::variables::InstanceData;
@@ -269,6 +269,12 @@ impl EngineBuilder {
         }
         for strategy in &self.merge_strategies {
             plug_ins.add_merge_strategy(strategy.clone()).map_err(wrong)?;
+        }
+        for ids in &self.ids {
+            plug_in::check_name("id generator", ids.name(), ids.version()).map_err(wrong)?;
+        }
+        for calculator in &self.calculators {
+            plug_in::check_name("expression calculator", calculator.name(), calculator.version()).map_err(wrong)?;
         }
         for (what, several) in [
             ("id generators", self.ids.len() > 1),

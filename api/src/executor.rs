@@ -517,7 +517,7 @@ impl Executor {
             check_condition: &check_condition,
             answers,
         };
-        // The host's calculator and id generator run in here; what they break must not break the engine.
+        // The host's plug-ins run in here; what they break must not break the engine.
         match catch_unwind(AssertUnwindSafe(|| state.decide(given, &context))) {
             Ok(Ok(decision)) => Ok(decision),
             Ok(Err(mut rejection)) => {
@@ -640,7 +640,10 @@ impl Executor {
             let what = match time_out::within(self.hook_time_out, || hook.call(call)).await {
                 Ok(Ok(answer)) => match self.check_answer(&answer) {
                     Ok(()) => {
-                        merged.extend(answer.into_iter().map(|variable| (variable.key.clone(), variable)));
+                        merged.extend(answer.into_iter().map(|variable| {
+                            let value = variable.value.settled();
+                            (variable.key.clone(), InstanceData { value, ..variable })
+                        }));
                         continue;
                     }
                     Err(wrong) => wrong,

@@ -254,6 +254,22 @@ impl InstanceCommand {
             | Self::TerminateProcess { .. } => &[],
         }
     }
+
+    /// The task that is to be committed.
+    pub fn committed_task(&self) -> Option<&NodeInstanceId> {
+        match self {
+            Self::CommitTask { task_instance_id, .. } => Some(task_instance_id),
+            Self::StartProcess { .. }
+            | Self::RollbackTask { .. }
+            | Self::RollbackTo { .. }
+            | Self::RedoRollback
+            | Self::SuspendInstance { .. }
+            | Self::ResumeInstance { .. }
+            | Self::AbortInstance { .. }
+            | Self::RestoreInstance { .. }
+            | Self::TerminateProcess { .. } => None,
+        }
+    }
 }
 
 /// The user task that a rollback is to open again.
@@ -445,6 +461,9 @@ pub enum InstanceEvent {
         /// What it wants to find at its next step.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         payload: Option<Value>,
+        /// What a rollback does here once the flow has waited and gone on.
+        #[serde(default, skip_serializing_if = "PlugInWayBack::is_reopen")]
+        way_back: PlugInWayBack,
     },
     /// A task was committed with the command's variables.
     TaskCommitted {
@@ -557,6 +576,24 @@ pub struct DataConflict {
     pub branches: Vec<Arc<str>>,
     /// The branch whose value stands, by the same name.
     pub taken: Arc<str>,
+}
+
+/// What a rollback does that walks back over an element of a plug-in at which the flow had waited, and which it has left.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum PlugInWayBack {
+    /// The element waits again, as a user task would.
+    #[default]
+    Reopen,
+    /// The rollback goes on to what came before.
+    On,
+}
+
+impl PlugInWayBack {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "has the shape that serde asks for")]
+    fn is_reopen(&self) -> bool {
+        *self == Self::Reopen
+    }
 }
 
 /// A plug-in of the host as a record names it.

@@ -14,4 +14,4 @@ mod tests;
 
 pub use branch::{Arrival, Branch, BranchIndex, Join};
 pub use outcome::{Outcome, Rest};
-pub use state::{Flow, FlowIndex, FlowInstance, FlowStatus, Hold, NodeInstance, NodeStatus, Payload};
+pub use state::{Flow, FlowIndex, FlowInstance, FlowStatus, Hold, NodeInstance, NodeStatus, PlugInTrace};

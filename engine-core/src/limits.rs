@@ -9,9 +9,9 @@ pub struct Limits {
     pub name_chars: usize,
     /// Characters of a remark or a reason.
     pub remark_chars: usize,
-    /// Variables given with one command.
+    /// Variables given with one command, or answered by a plug-in.
     pub variables: usize,
-    /// Bytes of all variables given with one command.
+    /// Bytes of all variables given with one command; and of all that plug-ins answer in it.
     pub variable_bytes: usize,
     /// Nodes that one command may enter.
     pub steps: usize,
@@ -21,7 +21,7 @@ pub struct Limits {
     pub called_modules: usize,
     /// User tasks that one getRollbackTargets judges, the newest first.
     pub rollback_targets: usize,
-    /// Bytes of one hook's answer.
+    /// Bytes of one answer of a hook, an element plug-in or a merge strategy.
     pub hook_bytes: usize,
 }
 

@@ -149,6 +149,7 @@ impl FlowModule {
                 max_call_depth: i64::try_from(context.limits.call_depth).unwrap_or(i64::MAX),
                 check_condition: context.check_condition,
                 knows_strategy: &|name| context.plug_ins.merge_strategy(name).is_some(),
+                plug_ins: context.plug_ins,
             },
         );
         if !validation.faults.is_empty() {

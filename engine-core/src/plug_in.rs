@@ -5,20 +5,33 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::event::Actor;
+pub use crate::event::PlugInWayBack;
 use crate::id::{FlowInstanceId, NodeInstanceId};
+use crate::limits::Limits;
 use crate::model::element::{Element, ElementType};
 use crate::time::Timestamp;
-use crate::value::Value;
+use crate::value::{Value, shortened};
 use crate::variables::{InstanceData, Variables};
+
+/// Characters kept of what a failing plug-in says.
+pub(crate) const ERROR_CHARS: usize = 500;
+/// Most messages of one plug-in about one element at deploy.
+pub(crate) const MAX_MESSAGES: usize = 20;
+/// Most characters of the name and of the version of a plug-in: they stand on records.
+pub const MAX_NAME_CHARS: usize = 128;
 
 /// A type of element of the host's own, or its own way to run a built-in type.
 ///
 /// All methods are pure functions of their arguments: a command may be decided more than once. What they answer stands
-/// on the record together with name and version, so replay never calls them; without the plug-in an instance can still
-/// be read, but not go on at such an element.
+/// on the record together with name and version, so replay never calls them; without the plug-in an instance can be read
+/// and rolled back, but its flow can neither enter such an element nor go on at one: 4014, and nothing is recorded.
 ///
 /// A new type has incoming and outgoing sequence flows like a user task. Fork and join stay with the engine: a plug-in
 /// leads each token to one element.
+///
+/// A method that panics ends the command with 5000; nothing is recorded. So does an answer that breaks a limit end as an
+/// error: [`Limits::variables`] and [`Limits::hook_bytes`] bound one answer, [`Limits::variable_bytes`] all answers of
+/// one command.
 pub trait ElementPlugIn: Send + Sync {
     /// Stands on the record.
     fn name(&self) -> &str;
@@ -26,13 +39,15 @@ pub trait ElementPlugIn: Send + Sync {
     /// Stands on the record beside the name; to be changed when an answer may change.
     fn version(&self) -> &str;
 
-    /// The number in the `type` member of a model: a new one, or that of a built-in type, which it replaces.
+    /// The number in the `type` member of a model: a new one above 0, or that of a user task, an exclusive gateway or a
+    /// call activity, which it replaces.
     fn element_type(&self) -> i64;
 
-    /// Judges an element at deploy, after the engine's own rules.
+    /// Judges an element at deploy, after the engine's own rules: those of a user task for a new type, those of the type
+    /// that it replaces otherwise.
     ///
     /// # Errors
-    /// What is wrong and what to do: each is a fault with code 3217.
+    /// What is wrong and what to do: each is a fault with code 3217; at most 20.
     fn validate(&self, element: &Element) -> Result<(), Vec<String>> {
         let _ = element;
         Ok(())
@@ -53,7 +68,8 @@ pub trait ElementPlugIn: Send + Sync {
         Ok(Step::pass())
     }
 
-    /// What a rollback does that walks back over an element the flow had waited at and left.
+    /// What a rollback does that walks back over an element the flow had waited at and left. Asked at every step and put
+    /// on the record, so that a rollback need not ask.
     fn roll_back(&self) -> PlugInWayBack {
         PlugInWayBack::Reopen
     }
@@ -83,9 +99,10 @@ pub struct ElementVisit<'a> {
 pub struct Step {
     /// Whether the flow goes on, and by which way.
     pub way: Way,
-    /// Variables that are laid over those of the flow; not while it waits.
+    /// Variables that are laid over those of the flow; ignored while it waits, like those of the commit.
     pub variables: Vec<InstanceData>,
-    /// Anything the plug-in wants to find at its next step here, and people in the history.
+    /// Anything the plug-in wants to find at its next step here, and people in the history. It replaces what the last
+    /// step left; null is as good as none.
     pub payload: Option<Value>,
 }
 
@@ -134,15 +151,6 @@ impl Step {
         self.payload = Some(payload.into());
         self
     }
-}
-
-/// What a rollback does at an element of a plug-in that the flow had waited at and left.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PlugInWayBack {
-    /// The element waits again, as a user task would.
-    Reopen,
-    /// The rollback goes on to what came before.
-    On,
 }
 
 /// A join whose `branchMerge` or `dataMerge` is `Custom` asks this.
@@ -200,18 +208,41 @@ pub struct PlugIns {
 }
 
 impl PlugIns {
+    /// Those of a host that has added nothing.
+    pub fn none() -> &'static Self {
+        static NONE: PlugIns = PlugIns {
+            elements: BTreeMap::new(),
+            merge_strategies: BTreeMap::new(),
+        };
+        &NONE
+    }
+
     /// Adds an element type.
     ///
     /// # Errors
-    /// What another plug-in has already: the name or the type; or a type that cannot be replaced.
+    /// What another plug-in has already: the name or the type; a type that cannot be replaced; or a name that cannot
+    /// stand on a record.
     pub fn add_element(&mut self, plug_in: Arc<dyn ElementPlugIn>) -> Result<(), String> {
+        check_name("element plug-in", plug_in.name(), plug_in.version())?;
         let (name, number) = (plug_in.name().to_owned(), plug_in.element_type());
-        if let built_in @ (ElementType::SequenceFlow | ElementType::StartEvent | ElementType::EndEvent) =
-            ElementType::from_number(number)
-        {
-            return Err(format!(
-                "element plug-in {name} has type {number}; a {built_in} cannot be replaced"
-            ));
+        match ElementType::from_number(number) {
+            ElementType::UserTask
+            | ElementType::ExclusiveGateway
+            | ElementType::CallActivity
+            | ElementType::Unknown(1..) => {}
+            // An element without a type counts as one of type 0.
+            ElementType::Unknown(_) => {
+                return Err(format!("element plug-in {name} has type {number}; a type is above 0"));
+            }
+            built_in @ (ElementType::SequenceFlow
+            | ElementType::StartEvent
+            | ElementType::EndEvent
+            | ElementType::ParallelGateway
+            | ElementType::InclusiveGateway) => {
+                return Err(format!(
+                    "element plug-in {name} has type {number}; a {built_in} cannot be replaced"
+                ));
+            }
         }
         if self.elements.values().any(|known| known.name() == name) {
             return Err(format!("two element plug-ins have the name {name}"));
@@ -233,8 +264,9 @@ impl PlugIns {
     /// Adds a merge strategy.
     ///
     /// # Errors
-    /// That another strategy has the name.
+    /// That another strategy has the name, or that it cannot stand on a record.
     pub fn add_merge_strategy(&mut self, strategy: Arc<dyn MergeStrategy>) -> Result<(), String> {
+        check_name("merge strategy", strategy.name(), strategy.version())?;
         let name: Arc<str> = strategy.name().into();
         match self.merge_strategies.insert(name.clone(), strategy) {
             None => Ok(()),
@@ -251,6 +283,66 @@ impl PlugIns {
         }
         .map(AsRef::as_ref)
     }
+}
+
+/// Whether a plug-in's name and version can stand on records.
+///
+/// # Errors
+/// What is wrong with them.
+pub fn check_name(what: &str, name: &str, version: &str) -> Result<(), String> {
+    for (member, text) in [("name", name), ("version", version)] {
+        let shown = shortened(name, MAX_NAME_CHARS);
+        if text.trim().is_empty() {
+            return Err(format!("{what} {shown:?} has a blank {member}"));
+        }
+        if text.chars().nth(MAX_NAME_CHARS).is_some() {
+            return Err(format!(
+                "{what} {shown:?} has a {member} of more than {MAX_NAME_CHARS} characters"
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// What a plug-in answered as it will be read back from the record, and its bytes.
+pub(crate) fn accepted(
+    variables: Vec<InstanceData>,
+    payload: Option<Value>,
+    limits: &Limits,
+) -> Result<(Vec<InstanceData>, Option<Value>, usize), String> {
+    if variables.len() > limits.variables {
+        return Err(format!(
+            "it answered {} variables; the limit is {} (Limits::variables)",
+            variables.len(),
+            limits.variables
+        ));
+    }
+    if variables.iter().any(|variable| variable.key.trim().is_empty()) {
+        return Err("it answered a variable with a blank key".to_owned());
+    }
+    let named = variables.iter().map(|variable| (&*variable.key, &variable.value));
+    for (key, value) in named.chain(payload.as_ref().map(|payload| ("payload", payload))) {
+        value.check().map_err(|wrong| {
+            let key = shortened(key, 40);
+            format!("it answered {key} with a value that cannot be stored: {wrong}")
+        })?;
+    }
+    let weights = variables.iter().map(InstanceData::weight);
+    let bytes = weights
+        .chain(payload.as_ref().map(Value::weight))
+        .fold(0, usize::saturating_add);
+    if bytes > limits.hook_bytes {
+        return Err(format!(
+            "it answered {bytes} bytes; the limit is {} (Limits::hook_bytes)",
+            limits.hook_bytes
+        ));
+    }
+    let variables = variables.into_iter().map(|variable| InstanceData {
+        value: variable.value.settled(),
+        ..variable
+    });
+    let payload = payload.map(Value::settled).filter(|payload| *payload != Value::Null);
+    Ok((variables.collect(), payload, bytes))
 }
 
 impl fmt::Debug for PlugIns {

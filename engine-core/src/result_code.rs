@@ -205,8 +205,8 @@ result_codes! {
         "A property has a value that is not supported, names a module that does not exist, or a model limit is exceeded.",
         "Correct the property named in the message.";
     CommitFailed = 4001, "commit-failed", Runtime, 409, Refresh, [4001, 4001, 4001], "Commit task failed", "提交失败",
-        "The task is neither active nor completed: it was rolled back, closed or has failed.",
-        "Read the instance and commit a task that is active.";
+        "The task is neither active nor completed: it was rolled back, closed or has failed; or the plug-in of an element refuses.",
+        "Read the instance and commit a task that is active; a plug-in's reason stands in the message.";
     RollbackFailed = 4002, "rollback-failed", Runtime, 409, Refresh, [4002, 4002, 4002], "Rollback task failed", "撤销失败",
         "The task is not one that can be rolled back now.",
         "Roll back an active task, or the newest completed one.";
@@ -244,8 +244,8 @@ result_codes! {
         "No condition is true and there is no default.",
         "Commit again with variables that match a condition, or add a default sequence flow.";
     UnsupportedElement = 4014, "unsupported-element", Runtime, 422, AfterFix, [4014, 4014, 4014], "Unsupported element type", "不支持的节点操作",
-        "The element cannot be executed or committed.",
-        "Commit a user task; check the element's type.";
+        "The element cannot be executed or committed; or a plug-in runs it, and the engine was built without that plug-in.",
+        "Commit a user task; check the element's type, or register its plug-in with the engine builder.";
     ExpressionDataMissing = 4015, "expression-data-missing", Runtime, 422, AfterFix, [4015, 4015, 4015], "Miss data", "表达式运算缺少数据",
         "A condition reads a variable that the flow does not have; the message names it.",
         "Commit again with the variable.";

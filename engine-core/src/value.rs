@@ -97,6 +97,25 @@ impl Value {
         }
     }
 
+    /// The value as it is read back once it was stored: numbers in the one form that reading gives them.
+    #[must_use]
+    pub fn settled(self) -> Self {
+        match self {
+            Self::Decimal(_) | Self::Number(_) => {
+                let read = self.number_text().and_then(|text| Self::number(&text));
+                read.unwrap_or(self)
+            }
+            Self::List(items) => Self::List(Arc::new(items.iter().cloned().map(Self::settled).collect())),
+            Self::Map(entries) => {
+                let entries = entries
+                    .iter()
+                    .map(|(key, value)| (key.clone(), value.clone().settled()));
+                Self::Map(Arc::new(entries.collect()))
+            }
+            Self::Null | Self::Bool(_) | Self::Int(_) | Self::Text(_) => self,
+        }
+    }
+
     /// Bytes the value takes, roughly: what the limits on variables count.
     pub fn weight(&self) -> usize {
         match self {
@@ -379,6 +398,22 @@ mod tests {
             let value = Value::from_json(text).unwrap();
             assert_eq!(serde_json::to_string(&value).unwrap(), text);
         }
+    }
+
+    #[test]
+    fn settled_value_is_what_is_read_back() {
+        let decimal = |text: &str| Value::Decimal(Arc::new(BigDecimal::from_str(text).unwrap()));
+        for value in [
+            Value::Number("5".into()),
+            decimal("5"),
+            decimal("1.50"),
+            Value::from(vec![Value::Number("0.1".into()), decimal("7"), Value::Null]),
+        ] {
+            let settled = value.settled();
+            let stored = rmp_serde::to_vec(&settled).unwrap();
+            assert_eq!(rmp_serde::from_slice::<Value>(&stored).unwrap(), settled);
+        }
+        assert_eq!(Value::Number("5".into()).settled(), Value::Int(5));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use flowledger_engine_core::id::{FlowInstanceId, InstanceDataId, NodeInstanceId};
 use flowledger_engine_core::instance::{self, FlowInstance};
 use flowledger_engine_core::model::element::Properties;
+use flowledger_engine_core::value::Value;
 use serde::Serialize;
 
 use crate::View;
@@ -30,6 +31,9 @@ pub struct NodeInstance {
     /// The snapshot it was entered with; absent as long as the flow has no variables.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub instance_data_id: Option<InstanceDataId>,
+    /// What the plug-in that runs the element left there with its last step; absent where it left nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plug_in_payload: Option<Value>,
     /// The sub flow instance that a call activity runs; only with getNodeInstance, and empty before it was started.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sub_flow_instance_id_list: Option<Vec<FlowInstanceId>>,
@@ -58,6 +62,7 @@ impl NodeInstance {
             status: node.status.number(),
             flow_element_type: node.element_type.number(),
             instance_data_id: node.entry.id.clone(),
+            plug_in_payload: node.plug_in.as_ref().and_then(|left| left.payload.clone()),
             sub_flow_instance_id_list: None,
             sub_node_result_list: None,
             create_time: Date::new(node.created_at, view.profile),

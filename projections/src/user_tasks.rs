@@ -1,13 +1,13 @@
-//! The history of user tasks: those that are done or waiting, newest first.
+//! The history of user tasks and of what else takes commits but call activities: done or waiting, newest first.
 
 use flowledger_engine_core::instance::{FlowIndex, FlowInstance, NodeStatus};
-use flowledger_engine_core::model::element::ElementType;
 
 use crate::View;
 use crate::node_instance::NodeInstance;
 
 /// Completed and active user tasks of a flow, newest first; rolled back and failed ones are left out, as in the reference
-/// engine. Where sub flow instances count, those of a sub flow stand in the place of its call activity.
+/// engine. An element at which a plug-in waits or waited counts as a user task. Where sub flow instances count, those of
+/// a sub flow stand in the place of its call activity.
 pub fn user_tasks(
     instance: &FlowInstance,
     flow: FlowIndex,
@@ -19,11 +19,11 @@ pub fn user_tasks(
         if !matches!(node.status, NodeStatus::Completed | NodeStatus::Active) {
             continue;
         }
-        match (node.element_type, node.sub_flow) {
-            (ElementType::UserTask, _) => tasks.push(NodeInstance::of(node, instance, view)),
-            (ElementType::CallActivity, Some(sub_flow)) if effective_for_sub_flow_instance => {
+        match node.sub_flow {
+            Some(sub_flow) if effective_for_sub_flow_instance => {
                 tasks.extend(user_tasks(instance, sub_flow, true, view));
             }
+            _ if node.is_user_task() => tasks.push(NodeInstance::of(node, instance, view)),
             _ => {}
         }
     }

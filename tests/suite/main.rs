@@ -11,6 +11,7 @@ mod fixture;
 mod forks;
 mod generators;
 mod oracle;
+mod plug_ins;
 mod property;
 mod store;
 mod tidy;

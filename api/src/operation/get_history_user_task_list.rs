@@ -18,14 +18,15 @@ pub struct NodeInstanceListResult {
     pub err_code: i32,
     /// The code's text.
     pub err_msg: String,
-    /// Completed and active user tasks, newest first.
+    /// Completed and active user tasks, and elements at which a plug-in waits or waited, newest first.
     pub node_instance_list: Vec<NodeInstance>,
     /// The version of the instance.
     pub version: u64,
 }
 
 impl Engine {
-    /// The user tasks of an instance that are done or waiting, newest first. Rolled back ones are left out.
+    /// The user tasks of an instance that are done or waiting, newest first. Rolled back ones are left out. An element at
+    /// which a plug-in waits or waited counts as a user task.
     ///
     /// # Errors
     /// 2001; 4008 unknown instance (`turbo131`: an empty list, T-55).

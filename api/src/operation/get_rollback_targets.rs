@@ -53,10 +53,7 @@ impl Engine {
         }
         let now = &*found.state;
         let most = self.executor().limits.rollback_targets;
-        let mut tasks = now.nodes().rev().filter(|node| {
-            let calls = node.element_type == flowledger_engine_core::model::element::ElementType::CallActivity;
-            node.is_task && !calls
-        });
+        let mut tasks = now.nodes().rev().filter(|node| node.is_user_task());
         let mut targets = Vec::new();
         for node in tasks.by_ref().take(most) {
             let command = InstanceCommand::RollbackTo {

@@ -120,6 +120,8 @@ pub(super) struct Walk<'a, 'g> {
     next_flow_number: u32,
     next_node_number: u32,
     next_data_number: u32,
+    /// Bytes that plug-ins have answered.
+    answered_bytes: usize,
 }
 
 impl<'a, 'g> Walk<'a, 'g> {
@@ -136,6 +138,7 @@ impl<'a, 'g> Walk<'a, 'g> {
             next_flow_number,
             next_node_number: 0,
             next_data_number: 0,
+            answered_bytes: 0,
         }
     }
 
@@ -348,6 +351,17 @@ impl<'a, 'g> Walk<'a, 'g> {
         self.context
             .id(&self.recorder.given().envelope, IdKind::InstanceData, number)
             .into()
+    }
+
+    /// Counts what a plug-in has answered.
+    pub(super) fn count_answer(&mut self, bytes: usize) -> Result<(), Halt> {
+        self.answered_bytes = self.answered_bytes.saturating_add(bytes);
+        let limit = self.context.limits.variable_bytes;
+        if self.answered_bytes > limit {
+            let detail = format!("plug-ins answered more than {limit} bytes; the limit is Limits::variable_bytes");
+            return Err(Halt::Refuse(ResultCode::Overloaded, detail));
+        }
+        Ok(())
     }
 
     /// The node instance with this id as it stands now.

@@ -9,8 +9,9 @@ use crate::instance::branch::{self, BranchIndex, Join};
 use crate::instance::state::{FlowInstance, NodeStatus};
 use crate::model::element::{Element, ElementType};
 use crate::model::gateway::{BranchMerge, DataConflictRule, DataMerge, GatewayRole, JoinRule, RoleFault};
-use crate::plug_in::{ArrivedBranch, JoinStanding, MergeStrategy};
+use crate::plug_in::{self, ArrivedBranch, JoinStanding, MergeStrategy};
 use crate::result_code::ResultCode;
+use crate::value::shortened;
 use crate::variables::Snapshot;
 
 /// Variables that a refusal because of conflicts names.
@@ -192,10 +193,15 @@ fn try_to_join(
         DataMerge::All => Merge::Last,
         DataMerge::Custom => {
             let answer = asked.map_or(Ok(Vec::new()), |(strategy, standing)| strategy.merge(standing));
-            Merge::Given(answer.map_err(|error| {
-                let detail = format!("the merge strategy of {} failed: {error}", element.key);
+            let accepted = answer.and_then(|variables| plug_in::accepted(variables, None, walk.context.limits));
+            let (variables, _, bytes) = accepted.map_err(|error| {
+                let (name, version) = strategy.map_or(("", ""), |strategy| (strategy.name(), strategy.version()));
+                let error = shortened(&error, plug_in::ERROR_CHARS);
+                let detail = format!("merge strategy {name} {version} at {}: {error}", element.key);
                 Halt::Refuse(ResultCode::BranchMergeFailed, detail)
-            })?)
+            })?;
+            walk.count_answer(bytes)?;
+            Merge::Given(variables)
         }
     };
     let strategy = strategy.map(|strategy| PlugInName {
@@ -204,6 +210,7 @@ fn try_to_join(
     });
     let is_single = join.arrivals.len() == 1 && matches!(merge, Merge::Last | Merge::BranchOrder);
     let changes_data = !is_single && !branch::merged_changes(&join, &base, &merge).is_empty();
+    let state = walk.recorder.state();
     let conflicts = conflicts(state, &join, &base, rule);
     let (closed, terminated) = state.open_under(&join.fork, node);
     let data = if changes_data { Some(walk.data_id()) } else { None };
@@ -258,7 +265,8 @@ fn no_conflict(element: &Element, conflicts: &[DataConflict]) -> Result<(), Halt
     Err(Halt::Refuse(ResultCode::BranchMergeFailed, detail))
 }
 
-/// The host's strategy, where the model asks for one.
+/// The host's strategy, where the model asks for one. Without it nothing is recorded: that this engine lacks it is no
+/// fact about the instance.
 fn strategy_of<'a>(
     walk: &Walk<'a, '_>,
     element: &Element,
@@ -276,7 +284,7 @@ fn strategy_of<'a>(
             element.key,
             name.unwrap_or("(the only one)")
         );
-        Halt::from(Failure::new(code, detail))
+        Halt::Refuse(code, detail)
     })?;
     Ok(Some(strategy))
 }

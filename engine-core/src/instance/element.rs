@@ -8,9 +8,8 @@ mod plug_in;
 mod start_event;
 mod user_task;
 
-use crate::context::Context;
 use crate::id::NodeInstanceId;
-use crate::instance::advance::{Failure, Halt, Next, Source, Walk};
+use crate::instance::advance::{Halt, Next, Source, Walk};
 use crate::instance::branching;
 use crate::instance::state::NodeInstance;
 use crate::model::element::{Element, ElementType};
@@ -53,6 +52,9 @@ pub(super) fn commit(walk: &mut Walk<'_, '_>, element: &Element, node: &NodeInst
     if let Some(plug_in) = walk.context.plug_ins.element(element.element_type) {
         return plug_in::commit(walk, element, node, plug_in);
     }
+    if walk.node(node)?.plug_in.is_some() {
+        return Err(lacks_plug_in(element));
+    }
     match element.element_type {
         ElementType::UserTask => user_task::commit(walk, element, node),
         ElementType::CallActivity => call_activity::commit(walk, element, node),
@@ -94,10 +96,10 @@ pub(super) enum WayBack {
     Start,
 }
 
-/// What a rollback does at a node.
-pub(super) fn roll_back(node: &NodeInstance, context: &Context<'_>) -> WayBack {
-    if let Some(plug_in) = context.plug_ins.element(node.element_type) {
-        return plug_in::roll_back(node, plug_in);
+/// What a rollback does at a node. Where a plug-in ran it, that stands on the record.
+pub(super) fn roll_back(node: &NodeInstance) -> WayBack {
+    if let Some(left) = &node.plug_in {
+        return plug_in::roll_back(node, left);
     }
     match node.element_type {
         ElementType::StartEvent => start_event::roll_back(),
@@ -112,10 +114,23 @@ pub(super) fn roll_back(node: &NodeInstance, context: &Context<'_>) -> WayBack {
     }
 }
 
+/// Nothing is recorded: that this engine cannot run an element is no fact about the instance.
 fn unsupported(element: &Element) -> Halt {
-    Failure::new(
+    match element.element_type {
+        ElementType::Unknown(_) => lacks_plug_in(element),
+        _ => Halt::Refuse(
+            ResultCode::UnsupportedElement,
+            format!("{} {} cannot be executed", element.element_type, element.key),
+        ),
+    }
+}
+
+fn lacks_plug_in(element: &Element) -> Halt {
+    Halt::Refuse(
         ResultCode::UnsupportedElement,
-        format!("{} {} cannot be executed", element.element_type, element.key),
+        format!(
+            "{} {} is run by a plug-in, with which the engine was not built",
+            element.element_type, element.key
+        ),
     )
-    .into()
 }

@@ -71,12 +71,15 @@ pub(super) fn decide_to(
         },
     };
     let refuse = |code, detail: String| Err(Rejection::new(code, detail).about(&task.id));
-    if element::roll_back(task, context) != WayBack::Reopen {
+    if element::roll_back(task) != WayBack::Reopen {
         let detail = match task.status {
             NodeStatus::Active if task.is_task => format!("{} is active already", task.key),
             NodeStatus::Disabled => format!("{} was rolled back over and no longer counts", task.key),
             NodeStatus::Closed => format!("{} was closed by the join of its branch", task.key),
             NodeStatus::Failed => format!("{} was reached by a commit that failed", task.key),
+            NodeStatus::Completed if task.is_task && task.plug_in.is_some() => {
+                format!("rollbacks go over {}, as its plug-in decided", task.key)
+            }
             _ => format!("{} {} is not a user task", task.element_type, task.key),
         };
         return refuse(ResultCode::NodeNotCompleted, detail);
@@ -381,7 +384,7 @@ impl<'a> Way<'a> {
         let mut node = from;
         // Sources, and the task that let a join fire, are always older than what they led to, so this ends.
         loop {
-            match element::roll_back(node, self.context) {
+            match element::roll_back(node) {
                 WayBack::On => self.supersede(node),
                 WayBack::Reopen => {
                     self.supersede_after(node);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::event::Actor;
+use crate::event::{Actor, PlugInWayBack};
 use crate::id::{CommandId, FlowDeployId, FlowInstanceId, FlowModuleId, NodeInstanceId};
 use crate::instance::branch::{Branch, BranchIndex, Join};
 use crate::model::element::ElementType;
@@ -113,8 +113,8 @@ pub struct NodeInstance {
     pub branch: Option<BranchIndex>,
     /// What a join joins.
     pub join: Option<Arc<Join>>,
-    /// What a plug-in left here: with its first step, and with its last.
-    pub payload: Option<Arc<Payload>>,
+    /// What a plug-in that ran here left.
+    pub plug_in: Option<Arc<PlugInTrace>>,
     /// What a call activity runs, once it was started.
     pub sub_flow: Option<FlowIndex>,
     /// Where it stands.
@@ -131,13 +131,23 @@ pub struct NodeInstance {
     pub created_version: u64,
 }
 
+impl NodeInstance {
+    /// Whether it takes a commit that completes it: a user task, or an element at which a plug-in waits or waited. A call
+    /// activity is completed by its sub flow.
+    pub fn is_user_task(&self) -> bool {
+        self.is_task && (self.element_type != ElementType::CallActivity || self.plug_in.is_some())
+    }
+}
+
 /// What a plug-in left at a node.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Payload {
-    /// When the node was reached.
-    pub first: Option<Value>,
-    /// With the last step.
-    pub last: Option<Value>,
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PlugInTrace {
+    /// Its payload.
+    pub payload: Option<Value>,
+    /// Its payload when the node was reached: what a rollback to it restores.
+    pub(super) entry_payload: Option<Value>,
+    /// What a rollback does here.
+    pub(super) way_back: PlugInWayBack,
 }
 
 /// One flow of the tree: the root or a sub flow instance.

@@ -14,9 +14,10 @@ use crate::model::gateway::judge_gateways;
 use crate::model::lint::lint;
 use crate::model::nesting::{Nesting, call_nesting};
 use crate::model::pairs::Pairs;
+use crate::plug_in::{self, ElementPlugIn, PlugIns};
 use crate::profile::Profile;
 use crate::result_code::ResultCode;
-use crate::value::Value;
+use crate::value::{Value, shortened};
 
 /// Deepest nesting of call activities, and the cap of what a caller may configure.
 pub const MAX_CALL_DEPTH: i64 = 10;
@@ -93,10 +94,12 @@ pub struct ValidationContext<'a> {
     pub check_condition: &'a dyn Fn(&str) -> Result<(), String>,
     /// Whether the host has the strategy that a join means by `Custom`: the one its `mergeStrategy` names, if it does.
     pub knows_strategy: &'a dyn Fn(Option<&str>) -> bool,
+    /// What the host has added.
+    pub plug_ins: &'a PlugIns,
 }
 
 impl<'a> ValidationContext<'a> {
-    /// A context with the largest call depth that takes every condition for good and knows no merge strategy.
+    /// A context with the largest call depth and without plug-ins that takes every condition for good.
     pub fn new(profile: Profile, module: &'a FlowModuleId, drafts: &'a dyn Drafts) -> Self {
         Self {
             profile,
@@ -105,6 +108,7 @@ impl<'a> ValidationContext<'a> {
             max_call_depth: MAX_CALL_DEPTH,
             check_condition: &any_condition,
             knows_strategy: &|_| false,
+            plug_ins: PlugIns::none(),
         }
     }
 }
@@ -141,7 +145,11 @@ pub fn validate(model: &FlowModel, context: &ValidationContext<'_>) -> Validatio
     let mut nesting = Nesting::new(context);
     unique_keys(&mut findings);
     for (index, element) in model.elements().iter().enumerate() {
-        judge_element(&mut findings, &links, &mut nesting, index, element);
+        let plug_in = context.plug_ins.element(element.element_type);
+        judge_element(&mut findings, &links, &mut nesting, (index, element), plug_in.is_some());
+        if let Some(plug_in) = plug_in {
+            judged_by_plug_in(&mut findings, plug_in, index, element);
+        }
     }
     one_start(&mut findings);
     has_end(&mut findings);
@@ -159,8 +167,8 @@ fn judge_element(
     findings: &mut Findings<'_>,
     links: &Links,
     nesting: &mut Nesting<'_>,
-    index: usize,
-    element: &Element,
+    (index, element): (usize, &Element),
+    has_plug_in: bool,
 ) {
     match element.element_type {
         ElementType::SequenceFlow => {
@@ -190,9 +198,28 @@ fn judge_element(
             call_values(findings, index, element);
             call_nesting(findings, nesting, index, element);
         }
+        ElementType::Unknown(_) if has_plug_in => {
+            has_incoming(findings, index, element);
+            has_outgoing(findings, index, element);
+        }
         ElementType::Unknown(number) => known_type(findings, index, number),
     }
     rollback_value(findings, index, element);
+}
+
+/// 3217: what the plug-in that runs an element says against it.
+fn judged_by_plug_in(findings: &mut Findings<'_>, plug_in: &dyn ElementPlugIn, index: usize, element: &Element) {
+    let Err(mut messages) = plug_in.validate(element) else {
+        return;
+    };
+    if messages.is_empty() {
+        messages.push("it refuses this element without a reason".to_owned());
+    }
+    for message in messages.iter().take(plug_in::MAX_MESSAGES) {
+        let message = shortened(message, plug_in::ERROR_CHARS);
+        let message = format!("plug-in {}: {message}", plug_in.name());
+        findings.fault(index, ResultCode::ModelAttributeUnknown, message);
+    }
 }
 
 /// 3203: every element has a key of its own.

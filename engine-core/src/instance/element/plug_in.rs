@@ -1,14 +1,18 @@
 //! An element of a plug-in's type: the plug-in decides, and what it decided is recorded.
 
-use crate::event::{InstanceCommand, InstanceEvent, PlugInName};
+use crate::event::{InstanceCommand, InstanceEvent, PlugInName, PlugInWayBack};
 use crate::id::NodeInstanceId;
 use crate::instance::advance::{self, Failure, Halt, Next, Source, Walk};
 use crate::instance::element::WayBack;
-use crate::instance::state::{NodeInstance, NodeStatus};
+use crate::instance::state::{NodeInstance, NodeStatus, PlugInTrace};
 use crate::model::element::Element;
-use crate::plug_in::{ElementPlugIn, ElementVisit, PlugInWayBack, Step, Way};
+use crate::plug_in::{self, ElementPlugIn, ElementVisit, Step, Way};
 use crate::result_code::ResultCode;
+use crate::value::shortened;
 use crate::variables::Variables;
+
+/// Characters that a message repeats of a way that the model does not have.
+const KEY_CHARS: usize = 40;
 
 pub(super) fn enter(walk: &mut Walk<'_, '_>, element: &Element, source: Source) -> NodeInstanceId {
     if let Some(node) = walk.enter_again(element, &source) {
@@ -54,12 +58,9 @@ pub(super) fn commit(
     go(walk, element, node, way)
 }
 
-pub(super) fn roll_back(node: &NodeInstance, plug_in: &dyn ElementPlugIn) -> WayBack {
-    match (
-        node.is_task && node.status == NodeStatus::Completed,
-        plug_in.roll_back(),
-    ) {
-        (true, PlugInWayBack::Reopen) => WayBack::Reopen,
+pub(super) fn roll_back(node: &NodeInstance, left: &PlugInTrace) -> WayBack {
+    match (node.is_task, node.status, left.way_back) {
+        (true, NodeStatus::Completed, PlugInWayBack::Reopen) => WayBack::Reopen,
         _ => WayBack::On,
     }
 }
@@ -71,8 +72,9 @@ enum Moment {
     Committed,
 }
 
+/// Asks a plug-in; what it answers is checked, and as it will stand on the record.
 fn ask(
-    walk: &Walk<'_, '_>,
+    walk: &mut Walk<'_, '_>,
     element: &Element,
     id: &NodeInstanceId,
     variables: &Variables,
@@ -92,7 +94,7 @@ fn ask(
         actor: &given.envelope.actor,
         at: given.envelope.recorded_at,
         variables,
-        payload: node.payload.as_ref().and_then(|payload| payload.last.as_ref()),
+        payload: node.plug_in.as_ref().and_then(|left| left.payload.as_ref()),
     };
     let code = match given.command {
         InstanceCommand::CommitTask { .. } => ResultCode::CommitFailed,
@@ -102,16 +104,28 @@ fn ask(
         Moment::Entered => plug_in.enter(&visit),
         Moment::Committed => plug_in.commit(&visit),
     };
-    step.map_err(|error| {
-        let detail = format!("plug-in {} at {}: {error}", plug_in.name(), element.key);
-        Failure::new(code, detail).into()
+    let failed = |error: &str| {
+        let error = shortened(error, plug_in::ERROR_CHARS);
+        let (name, version) = (plug_in.name(), plug_in.version());
+        let detail = format!("plug-in {name} {version} at {}: {error}", element.key);
+        Halt::from(Failure::new(code, detail))
+    };
+    let mut step = step.map_err(|error| failed(&error))?;
+    if step.way == Way::Wait {
+        step.variables.clear();
+    }
+    let (variables, payload, bytes) =
+        plug_in::accepted(step.variables, step.payload, walk.context.limits).map_err(|wrong| failed(&wrong))?;
+    walk.count_answer(bytes)?;
+    Ok(Step {
+        way: step.way,
+        variables,
+        payload,
     })
 }
 
 fn record(walk: &mut Walk<'_, '_>, node: &NodeInstanceId, plug_in: &dyn ElementPlugIn, step: Step) {
-    let waits = step.way == Way::Wait;
-    let variables = if waits { Vec::new() } else { step.variables };
-    let data = if variables.is_empty() {
+    let data = if step.variables.is_empty() {
         None
     } else {
         Some(walk.data_id())
@@ -122,10 +136,11 @@ fn record(walk: &mut Walk<'_, '_>, node: &NodeInstanceId, plug_in: &dyn ElementP
             name: plug_in.name().into(),
             version: plug_in.version().into(),
         },
-        waits,
+        waits: step.way == Way::Wait,
         data,
-        variables,
+        variables: step.variables,
         payload: step.payload,
+        way_back: plug_in.roll_back(),
     });
 }
 
@@ -137,7 +152,11 @@ fn go(walk: &mut Walk<'_, '_>, element: &Element, node: &NodeInstanceId, way: Wa
         Way::First => advance::only_way(element)?,
         Way::Along(flow) if element.outgoing.contains(&flow) => flow,
         Way::Along(flow) => {
-            let detail = format!("the plug-in chose {flow}, which {} does not list", element.key);
+            let flow = shortened(&flow, KEY_CHARS);
+            let detail = format!(
+                "the plug-in chose {flow}, which {} does not list in outgoing",
+                element.key
+            );
             return Err(Failure::new(ResultCode::NoOutgoingMatches, detail).into());
         }
     };

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Flow, FlowIndex, FlowInstance, FlowStatus, Hold, NodeInstance, NodeStatus, Payload, Undone};
+use super::{Flow, FlowIndex, FlowInstance, FlowStatus, Hold, NodeInstance, NodeStatus, PlugInTrace, Undone};
 use crate::event::{Envelope, Given, InstanceCommand, InstanceEvent, Merge, NodeVisit, Reopened, Transfer};
 use crate::id::{FlowInstanceId, InstanceDataId, NodeInstanceId};
 use crate::instance::branch::{self, Arrival, Branch, BranchIndex, Join};
@@ -32,18 +32,7 @@ impl FlowInstance {
             InstanceEvent::JoinReached { visit, fork } => self.reach_join(visit, fork, envelope),
             InstanceEvent::BranchArrived { node, source, branch } => self.arrive(node, source, *branch, at),
             InstanceEvent::BranchesJoined { .. } => self.join_branches(given, event),
-            InstanceEvent::PlugInStepped {
-                node,
-                waits,
-                data,
-                variables,
-                payload,
-                ..
-            } => {
-                self.undone.clear();
-                self.leave_with(node, data.as_ref(), variables, at);
-                self.remember(node, *waits, payload.as_ref());
-            }
+            InstanceEvent::PlugInStepped { .. } => self.step_plug_in(given, event),
             InstanceEvent::TaskCommitted { node, data } => {
                 self.undone.clear();
                 self.leave_with(node, data.as_ref(), given.command.variables(), at);
@@ -146,7 +135,7 @@ impl FlowInstance {
             source: visit.source.clone(),
             branch,
             join: None,
-            payload: None,
+            plug_in: None,
             sub_flow: None,
             status,
             leave: entry.clone(),
@@ -195,17 +184,37 @@ impl FlowInstance {
         }
     }
 
-    /// What a plug-in left at a node.
-    fn remember(&mut self, id: &NodeInstanceId, waits: bool, payload: Option<&Value>) {
+    /// A plug-in took a step at a node: with its commit, or when the flow reached it.
+    fn step_plug_in(&mut self, given: &Given<InstanceCommand>, event: &InstanceEvent) {
+        let InstanceEvent::PlugInStepped {
+            node: id,
+            plug_in: _,
+            waits,
+            data,
+            variables,
+            payload,
+            way_back,
+        } = event
+        else {
+            return;
+        };
+        self.undone.clear();
+        self.leave_with(id, data.as_ref(), variables, given.envelope.recorded_at);
+        self.data_bytes = self
+            .data_bytes
+            .saturating_add(payload.as_ref().map_or(0, Value::weight));
+        let is_commit = given.command.committed_task() == Some(id);
         if let Some(node) = self.node_mut(id) {
-            node.is_task |= waits;
-            let first = match &node.payload {
-                Some(known) => known.first.clone(),
-                None => payload.cloned(),
-            };
-            node.payload = Some(Arc::new(Payload {
-                first,
-                last: payload.cloned(),
+            let before = node.plug_in.as_deref().cloned().unwrap_or_default();
+            node.is_task = *waits || (is_commit && node.is_task);
+            node.plug_in = Some(Arc::new(PlugInTrace {
+                payload: payload.clone(),
+                entry_payload: if is_commit {
+                    before.entry_payload
+                } else {
+                    payload.clone()
+                },
+                way_back: *way_back,
             }));
         }
     }
@@ -352,10 +361,7 @@ impl FlowInstance {
             node.status = NodeStatus::Completed;
             node.modified_at = at;
             if let Some(join) = node.join.as_mut().map(Arc::make_mut) {
-                join.fired_by = match &given.command {
-                    InstanceCommand::CommitTask { task_instance_id, .. } => Some(task_instance_id.clone()),
-                    _ => None,
-                };
+                join.fired_by = given.command.committed_task().cloned();
                 join.early = *early;
                 join.closed.clone_from(closed);
                 join.terminated.clone_from(terminated);
@@ -459,12 +465,9 @@ impl FlowInstance {
                 ..Join::new(join.fork.clone())
             }));
         }
-        node.payload = node.payload.map(|payload| {
-            Arc::new(Payload {
-                first: payload.first.clone(),
-                last: payload.first.clone(),
-            })
-        });
+        if let Some(left) = node.plug_in.as_mut().map(Arc::make_mut) {
+            left.payload.clone_from(&left.entry_payload);
+        }
         node.leave = node.entry.clone();
         node.created_at = envelope.recorded_at;
         node.modified_at = envelope.recorded_at;
