@@ -330,8 +330,7 @@ impl<'a> Way<'a> {
             }
         }
         // What was done last is undone first.
-        let position = |node: &NodeInstance| self.state.index_of(&node.id);
-        compensations.sort_by_key(|(node, _)| std::cmp::Reverse((node.modified_at, position(node))));
+        compensations.sort_by_key(|(node, _)| std::cmp::Reverse(node.done));
         let mut recorder = Recorder::new(self.state, given);
         recorder.record(InstanceEvent::TaskRolledBack {
             superseded: self.superseded,

@@ -123,6 +123,8 @@ pub struct NodeInstance {
     pub entry: Snapshot,
     /// The data it was left with: what the next node is entered with.
     pub leave: Snapshot,
+    /// Its place among the nodes that were done, from 1; 0 as long as it is not.
+    pub(super) done: u64,
     /// When it was entered.
     pub created_at: Timestamp,
     /// When its status changed last.
@@ -187,6 +189,8 @@ pub struct FlowInstance {
     flows: Vec<Arc<Flow>>,
     nodes: Vec<Arc<NodeInstance>>,
     branches: Vec<Branch>,
+    /// How many nodes were ever done.
+    done: u64,
     /// Whether the instance is held, the newest hold last.
     holds: Vec<Arc<Hold>>,
     /// The rollbacks since the last commit, oldest first.

@@ -86,9 +86,13 @@ impl FlowInstance {
     }
 
     fn set_status(&mut self, id: &NodeInstanceId, status: NodeStatus, at: Timestamp) {
-        if let Some(node) = self.node_mut(id) {
-            node.status = status;
-            node.modified_at = at;
+        let next = self.done + 1;
+        let Some(node) = self.node_mut(id) else { return };
+        node.status = status;
+        node.modified_at = at;
+        if status == NodeStatus::Completed && node.done == 0 {
+            node.done = next;
+            self.done = next;
         }
     }
 
@@ -126,6 +130,8 @@ impl FlowInstance {
     /// A node is visited.
     fn visit(&mut self, visit: &NodeVisit, status: NodeStatus, is_task: bool, envelope: &Envelope) {
         let (flow, branch, entry) = self.arrival(visit.source.as_ref(), visit.branch);
+        let is_done = status == NodeStatus::Completed;
+        self.done += u64::from(is_done);
         self.nodes.push(Arc::new(NodeInstance {
             id: visit.node.clone(),
             flow,
@@ -140,6 +146,7 @@ impl FlowInstance {
             status,
             leave: entry.clone(),
             entry,
+            done: if is_done { self.done } else { 0 },
             created_at: envelope.recorded_at,
             modified_at: envelope.recorded_at,
             created_version: envelope.version,
@@ -155,17 +162,16 @@ impl FlowInstance {
     fn enter_again(&mut self, id: &NodeInstanceId, branch: Option<u32>, at: Timestamp) {
         let source = self.node(id).and_then(|node| node.source.clone());
         let (_, branch, entry) = self.arrival(source.as_ref(), branch);
-        if let Some(node) = self.node_mut(id) {
-            node.branch = branch;
-            node.status = if node.element_type == ElementType::EndEvent {
-                NodeStatus::Completed
-            } else {
-                NodeStatus::Active
-            };
-            node.leave = entry.clone();
-            node.entry = entry;
-            node.modified_at = at;
-        }
+        let Some(node) = self.node_mut(id) else { return };
+        node.branch = branch;
+        node.leave = entry.clone();
+        node.entry = entry;
+        let status = if node.element_type == ElementType::EndEvent {
+            NodeStatus::Completed
+        } else {
+            NodeStatus::Active
+        };
+        self.set_status(id, status, at);
     }
 
     /// A node is left with what it had so far and these variables.
@@ -358,8 +364,6 @@ impl FlowInstance {
         if let Some(node) = self.node_mut(node) {
             node.entry = leave.clone();
             node.leave = leave;
-            node.status = NodeStatus::Completed;
-            node.modified_at = at;
             if let Some(join) = node.join.as_mut().map(Arc::make_mut) {
                 join.fired_by = given.command.committed_task().cloned();
                 join.early = *early;
@@ -367,6 +371,7 @@ impl FlowInstance {
                 join.terminated.clone_from(terminated);
             }
         }
+        self.set_status(node, NodeStatus::Completed, at);
     }
 
     /// The flow goes back; what that changes is kept, so that it can be taken back.
@@ -468,6 +473,7 @@ impl FlowInstance {
         if let Some(left) = node.plug_in.as_mut().map(Arc::make_mut) {
             left.payload.clone_from(&left.entry_payload);
         }
+        node.done = 0;
         node.leave = node.entry.clone();
         node.created_at = envelope.recorded_at;
         node.modified_at = envelope.recorded_at;
