@@ -1,5 +1,6 @@
 //! Builds an engine: profile, store, limits, and what the host brings along.
 
+use std::hash::Hash;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +17,8 @@ use flowledger_engine_core::result_code::ResultCode;
 use flowledger_engine_core::variables::InstanceData;
 use flowledger_event_store::{MemoryStore, SledOptions, SledStore, Store};
 use flowledger_projections::{Catalogue, CatalogueError};
-use quick_cache::sync::Cache;
+use quick_cache::sync::{Cache, DefaultLifecycle};
+use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
 
 use crate::engine::{Engine, Inside};
 use crate::error::EngineError;
@@ -201,9 +203,9 @@ impl EngineBuilder {
     /// # Errors
     /// 7007 for settings that contradict each other; 7008, 7800 or 7803 for a store that cannot be opened.
     pub fn open(self) -> Result<Engine, EngineError> {
-        self.check()?;
         let profile = self.profile;
-        self.open_unchecked()
+        self.check()
+            .and_then(|()| self.open_unchecked())
             .map_err(|error| error.answered_as(profile, flowledger_engine_core::result_code::CodeContext::Other))
     }
 
@@ -249,9 +251,9 @@ impl EngineBuilder {
             hooks: self.hooks,
             hook_time_out: self.hook_time_out,
             lanes: Lanes::new(),
-            modules: Cache::with_weighter(CACHE_ITEMS, share, ByWeight),
-            instances: Cache::with_weighter(CACHE_ITEMS, self.cache_bytes - 2 * share, ByWeight),
-            deployments: Cache::with_weighter(CACHE_ITEMS, share, ByWeight),
+            modules: cache(share)?,
+            instances: cache(self.cache_bytes - 2 * share)?,
+            deployments: cache(share)?,
             in_doubt: InDoubt::default(),
             housekeeping: Box::new(ring),
         });
@@ -313,5 +315,40 @@ impl EngineBuilder {
             ));
         }
         Ok(())
+    }
+}
+
+/// A cache of one shard: a shard has its part of the bytes to itself, and never keeps what is larger than that part.
+fn cache<K, V>(bytes: u64) -> Result<Cache<K, V, ByWeight>, EngineError>
+where
+    K: Eq + Hash,
+    V: Clone,
+    ByWeight: Weighter<K, V>,
+{
+    let options = OptionsBuilder::new()
+        .shards(1)
+        .estimated_items_capacity(CACHE_ITEMS)
+        .weight_capacity(bytes)
+        .build()
+        .map_err(|error| EngineError::new(ResultCode::SystemError, format!("a cache cannot be made: {error}")))?;
+    Ok(Cache::with_options(
+        options,
+        ByWeight,
+        DefaultHashBuilder::default(),
+        DefaultLifecycle::default(),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use flowledger_engine_core::deployment::Deployment;
+    use flowledger_engine_core::id::FlowDeployId;
+
+    use super::*;
+
+    #[test]
+    fn one_value_may_fill_a_cache() {
+        let cache = cache::<FlowDeployId, Arc<Deployment>>(1 << 20).unwrap();
+        assert_eq!(cache.shard_capacity(), cache.capacity());
     }
 }

@@ -11,7 +11,7 @@ use flowledger_engine_core::profile::Profile;
 use flowledger_engine_core::rejection::Rejection;
 use flowledger_engine_core::result_code::{CodeContext, ResultCode};
 use flowledger_engine_core::variables::InstanceData;
-use flowledger_event_store::{AppendError, StoreError};
+use flowledger_event_store::{AppendError, Offset, StoreError};
 use flowledger_projections::{CatalogueError, NodeInstance};
 use serde::Serialize;
 
@@ -107,6 +107,13 @@ impl EngineError {
         };
         error.0.about.faults = faults.into_iter().map(FaultEntry::from).collect();
         error
+    }
+
+    /// A record that cannot be read, with its place.
+    pub(crate) fn unreadable(error: CodecError, offset: Offset) -> Self {
+        let mut told = Self::from(error);
+        told.0.detail = format!("record {offset} of the log: {}", told.0.detail);
+        told
     }
 
     pub(crate) fn with_source(mut self, source: impl Error + Send + Sync + 'static) -> Self {
@@ -259,11 +266,7 @@ impl From<CatalogueError> for EngineError {
     fn from(error: CatalogueError) -> Self {
         match error {
             CatalogueError::Store(error) => error.into(),
-            CatalogueError::Record { source, offset } => {
-                let mut error = Self::from(source);
-                error.0.detail = format!("record {offset} of the log: {}", error.0.detail);
-                error
-            }
+            CatalogueError::Record { source, offset } => Self::unreadable(source, offset),
             CatalogueError::Entry(_) => Self::new(ResultCode::SystemError, error.to_string()).with_source(error),
         }
     }

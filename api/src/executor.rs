@@ -448,7 +448,10 @@ impl Executor {
             }),
             _ => Err(EngineError::new(
                 ResultCode::IdempotencyKeyReused,
-                format!("version {version} of the stream is another command with this commandId"),
+                format!(
+                    "commandId {} names another command already, the one of version {version}",
+                    given.envelope.command_id
+                ),
             )
             .into()),
         }
@@ -759,7 +762,7 @@ fn too_many_questions() -> EngineError {
 
 /// Reads a stored record and checks that it is the one that belongs there; `None` when it is of another kind.
 fn read_record<D: Streamed>(stored: &Stored, version: u64) -> Result<Option<RecordOf<D>>, EngineError> {
-    let record = codec::decode(&stored.record)?;
+    let record = codec::decode(&stored.record).map_err(|error| EngineError::unreadable(error, stored.offset))?;
     let envelope = record.envelope();
     if envelope.stream != *stored.stream.as_bytes() || envelope.version != version {
         return Err(EngineError::new(

@@ -37,10 +37,12 @@ pub struct Leave {
 impl Leave {
     /// Opens an engine in a directory and deploys the model.
     pub fn open(directory: &Path, options: SledOptions) -> Self {
-        let engine = Engine::builder()
-            .data_dir_with(directory, options)
-            .open()
-            .expect("a new store");
+        let engine = Engine::builder().data_dir_with(directory, options).open();
+        Self::on(engine.expect("a new store"))
+    }
+
+    /// Deploys the model on an engine.
+    pub fn on(engine: Engine) -> Self {
         let deployed = engine
             .blocking()
             .deploy_model(DeployModel::new("leave", MODEL))

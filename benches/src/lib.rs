@@ -1,5 +1,6 @@
 //! Workloads and measures for comparisons within one run; what is compared stands in the binaries.
 
+pub mod correction;
 pub mod floor;
 pub mod leave;
 pub mod load;

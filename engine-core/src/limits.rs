@@ -36,7 +36,7 @@ impl Default for Limits {
             steps: 5_000,
             call_depth: 10,
             called_modules: 1_000,
-            rollback_targets: 1_000,
+            rollback_targets: 200,
             hook_bytes: 1 << 20,
         }
     }

@@ -105,9 +105,10 @@ impl FlowModule {
         }
         let tenant = &given.envelope.actor.tenant;
         if context.strict_tenancy && *tenant != self.definition.tenant {
+            let tenant = tenant.as_deref().unwrap_or("(none)");
             return Err(Rejection::new(
                 ResultCode::TenantDenied,
-                "the module belongs to another tenant",
+                format!("the module belongs to another tenant than {tenant}"),
             ));
         }
         Ok(())

@@ -184,7 +184,7 @@ result_codes! {
         "A gateway has more than one default sequence flow.",
         "Keep one default.";
     ModelUnknownElement = 3211, "model-unknown-element", Definition, 422, AfterFix, [3211, 3211, 3211], "Unknown element key", "不支持该类型",
-        "The element's type is not supported.",
+        "The element's type is not supported; or, in a history, two nodes follow each other that the model does not connect.",
         "Use a supported type: 1, 2, 3, 4, 6, 8, 9 or 10.";
     ModelTooManyIncoming = 3212, "model-too-many-incoming", Definition, 422, AfterFix, [3212, 3212, 3212], "Too many incoming", "非条件判断节点以及起始节点外，其他节点有且仅有一个出口",
         "A sequence flow has more than one source.",
@@ -268,7 +268,7 @@ result_codes! {
         "Reserved by the reference engine: data is stored with the command it belongs to.",
         "See 4016.";
     SystemError = 5000, "system-error", Platform, 500, Same, [5000, 5000, 5000], "System error", "系统错误",
-        "The engine or its store failed; the message says where.",
+        "The engine, or what the host gave it, failed; the message says where.",
         "Repeat the call with the same command id; look at the log's detail.";
     Failed = 5001, "failed", Platform, 500, Refresh, [5001, 5001, 5001], "Failed", "处理失败",
         "Reserved by the API document; turbo131 callers also get it for codes they do not know.",
@@ -307,7 +307,7 @@ result_codes! {
         "The engine was built with settings or host traits that contradict each other.",
         "Correct the setting named in the message.";
     StoreUnavailable = 7008, "store-unavailable", Platform, 503, Same, [5000, 5000, 5000], "Store unavailable", "存储不可用",
-        "The store did not take the record; whether it is stored may be unknown.",
+        "The store cannot be opened, read or written. After a command, whether its record is stored may be unknown.",
         "Repeat the call with the same command id: it is done once.";
     Overloaded = 7009, "overloaded", Platform, 503, Same, [5000, 5000, 5000], "Limit reached while running", "运行超出限制",
         "The command took more steps than the limit, or met too many conflicts.",

@@ -11,6 +11,7 @@ use flowledger_engine_core::profile::Profile;
 use serde::Serialize;
 
 use crate::View;
+use crate::nodes::Nodes;
 
 /// One element that the flow went through: a node instance, or a sequence flow between two (T-17).
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -68,24 +69,40 @@ pub fn elements(
     effective_for_sub_flow_instance: bool,
     view: View<'_>,
 ) -> Result<Vec<ElementInstance>, UnknownSequenceFlow> {
+    history_of(
+        instance,
+        &Nodes::of(instance),
+        flow,
+        effective_for_sub_flow_instance,
+        view,
+    )
+}
+
+fn history_of(
+    instance: &FlowInstance,
+    nodes: &Nodes<'_>,
+    flow: FlowIndex,
+    effective_for_sub_flow_instance: bool,
+    view: View<'_>,
+) -> Result<Vec<ElementInstance>, UnknownSequenceFlow> {
     let Some(model) = view.model(instance, flow) else {
         return Ok(Vec::new());
     };
-    let mut history = Vec::with_capacity(instance.nodes_of(flow).count() * 2);
-    for node in instance.nodes_of(flow) {
+    let mut history = Vec::with_capacity(nodes.of_flow(flow).len() * 2);
+    for node in nodes.of_flow(flow) {
         let status = if node.status == NodeStatus::Active {
             NodeStatus::Completed
         } else {
             node.status
         };
-        for came_by in sequence_flows_to(instance, node, model, view.profile)? {
+        for came_by in sequence_flows_to(instance, nodes, node, model, view.profile)? {
             history.push(element_instance(came_by, status));
         }
         let mut element = node_element(node, model);
         if effective_for_sub_flow_instance && node.element_type == ElementType::CallActivity {
             let sub_history = node
                 .sub_flow
-                .map(|sub_flow| elements(instance, sub_flow, true, view))
+                .map(|sub_flow| history_of(instance, nodes, sub_flow, true, view))
                 .transpose()?;
             element.sub_element_instance_list = Some(sub_history.unwrap_or_default());
         }
@@ -98,12 +115,13 @@ pub fn elements(
 /// none for the first node.
 fn sequence_flows_to<'m>(
     instance: &FlowInstance,
+    nodes: &Nodes<'_>,
     node: &instance::NodeInstance,
     model: &'m FlowModel,
     profile: Profile,
 ) -> Result<Vec<&'m Element>, UnknownSequenceFlow> {
     let from = |source: &NodeInstanceId, branch: Option<BranchIndex>| {
-        let source = instance.node(source)?;
+        let source = nodes.node(source)?;
         // Behind a fork the record says which way was taken, which matters where two lead to one node.
         let opened = branch
             .filter(|branch| instance.fork_of(*branch).is_some_and(|fork| fork.id == source.id))

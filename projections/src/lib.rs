@@ -9,6 +9,7 @@ pub mod elements;
 pub mod flow_instance;
 pub mod instance_data;
 pub mod node_instance;
+mod nodes;
 pub mod rollback_target;
 pub mod runtime;
 pub mod user_tasks;

@@ -1,6 +1,6 @@
 //! The documentation says what the code says.
 
-use flowledger::{CodeEntry, ResultCode, Retry};
+use flowledger::{CodeContext, CodeEntry, ResultCode, Retry};
 
 #[test]
 fn error_page_lists_every_code_as_declared() {
@@ -25,6 +25,20 @@ fn error_page_lists_every_code_as_declared() {
             Retry::AfterFix => "after-fix",
         };
         let row = format!("| {number} | `{slug}` | {class} | {http} | {retry} | {text} | {cause} | {hint} |");
+        assert!(
+            page.lines().any(|line| line == row),
+            "docs/errors.md lacks this line:\n{row}"
+        );
+    }
+}
+
+#[test]
+fn error_page_lists_the_nearest_codes_of_the_reference() {
+    let page = include_str!("../../docs/errors.md");
+    for code in ResultCode::ALL.iter().filter(|code| code.number() >= 7000) {
+        let [commit, rollback, other] =
+            [CodeContext::Commit, CodeContext::Rollback, CodeContext::Other].map(|context| code.nearest_turbo(context));
+        let row = format!("| {} | {commit} | {rollback} | {other} |", code.number());
         assert!(
             page.lines().any(|line| line == row),
             "docs/errors.md lacks this line:\n{row}"

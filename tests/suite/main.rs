@@ -1,6 +1,7 @@
 //! Flowledger's own tests: one binary, a module per theme.
 
 mod bad_input;
+mod codes;
 mod concurrency;
 mod conformance;
 mod crash;

@@ -57,13 +57,14 @@ impl Engine {
     /// Completes a task and runs on until a task waits (1002) or the flow ends (1000).
     ///
     /// An instance that ended before answers 1001; a task that is already completed answers 1002 with the present
-    /// position and changes nothing. A commit that fails on its way (4009, 4012, 4013, 4015, 4018, or 4001 where a plug-in
-    /// refuses) leaves one record and changes neither data nor active tasks; it can be tried again.
+    /// position and changes nothing. A commit that fails on its way (4009, 4012, 4013, 4015, 4018, 6004 to 6007, or 4001
+    /// where a plug-in refuses) leaves one record and changes neither data nor active tasks; it can be tried again.
     ///
     /// # Errors
     /// 2001; 4001 the task is neither active nor completed, or its plug-in refuses; 4003 terminated; 4008 unknown
     /// instance; 4010 unknown task; 4014 not a task, or an element on the way needs a plug-in that the engine was not
-    /// built with; the codes above; 6006, 6007, 6008; 7008, 7009, 7301, 7303.
+    /// built with; 4019, 4020, 2002, 4007 of a call activity; the codes above; 6008 branches that do not agree; 7008, 7009,
+    /// 7301, 7303, 7400 aborted, 7406 suspended.
     pub async fn commit_task(&self, mut param: CommitTaskParam) -> Result<CommitTaskResult, EngineError> {
         let extend_properties = param.options.extend_properties.take();
         let (id, command, meta) = self

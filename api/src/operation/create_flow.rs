@@ -106,6 +106,10 @@ impl Engine {
             .map_err(|refused| {
                 let error = match refused.error.code() {
                     ResultCode::StoreUnavailable => refused.error.under(unstored),
+                    code @ (ResultCode::FlowNotFound | ResultCode::DefinitionUpdateFailed) => EngineError::new(
+                        code,
+                        format!("no flow module has the id {id}; create it with createFlow"),
+                    ),
                     _ => refused.error,
                 };
                 error.answered_as(self.profile(), CodeContext::Other)

@@ -169,7 +169,7 @@ impl Engine {
 }
 
 fn log_record(stored: Stored) -> Result<LogRecord, EngineError> {
-    let record = codec::decode(&stored.record)?;
+    let record = codec::decode(&stored.record).map_err(|error| EngineError::unreadable(error, stored.offset))?;
     Ok(LogRecord {
         position: stored.offset.get(),
         leaf: stored.leaf,

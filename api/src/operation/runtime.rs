@@ -48,9 +48,8 @@ impl Engine {
         {
             Ok(done) => Ok(done),
             Err(Refused { mut error, task, state }) => {
-                if error.code() == ResultCode::InstanceNotFound && self.root_of(id).await?.is_some() {
-                    let detail = format!("{id} is a sub flow instance; use the flowInstanceId of the root");
-                    error = EngineError::new(ResultCode::SubFlowInstanceNotAccepted, detail);
+                if error.code() == ResultCode::InstanceNotFound {
+                    error = self.no_instance(id).await?;
                 }
                 if let Some(state) = state {
                     self.describe(&mut error, &state, task.as_ref()).await?;
@@ -58,6 +57,20 @@ impl Engine {
                 Err(error.answered_as(self.profile(), context))
             }
         }
+    }
+
+    /// Why a command finds no instance under an id: there is none, or it is a sub flow instance.
+    async fn no_instance(&self, id: &FlowInstanceId) -> Result<EngineError, EngineError> {
+        Ok(match self.root_of(id).await? {
+            Some(_) => EngineError::new(
+                ResultCode::SubFlowInstanceNotAccepted,
+                format!("{id} is a sub flow instance; use the flowInstanceId of the root"),
+            ),
+            None => EngineError::new(
+                ResultCode::InstanceNotFound,
+                format!("no flow instance has the id {id}"),
+            ),
+        })
     }
 
     /// The answer of a command that was carried out; an error where it was recorded as failed.

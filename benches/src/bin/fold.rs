@@ -4,21 +4,11 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use clap::Parser;
-use flowledger::{AnyRecord, CommitTaskParam, DeployModel, Engine, RollbackTaskParam, StartProcessParam};
+use flowledger::{AnyRecord, Engine};
+use flowledger_benches::correction::{self, Correction};
 use flowledger_engine_core::codec;
 use flowledger_engine_core::decider::Decider;
 use flowledger_engine_core::instance::FlowInstance;
-
-/// A request that is corrected again and again: commits that lead on, rollbacks that lead back.
-const MODEL: &str = r#"{"flowElementList":[
-{"key":"start","type":2,"outgoing":["to_request"]},
-{"key":"to_request","type":1,"incoming":["start"],"outgoing":["request"]},
-{"key":"request","type":4,"incoming":["to_request","again"],"outgoing":["to_check"]},
-{"key":"to_check","type":1,"incoming":["request"],"outgoing":["check"]},
-{"key":"check","type":6,"incoming":["to_check"],"outgoing":["again","good"]},
-{"key":"again","type":1,"incoming":["check"],"outgoing":["request"],"properties":{"conditionsequenceflow":"round < 1000000"}},
-{"key":"good","type":1,"incoming":["check"],"outgoing":["end"],"properties":{"conditionsequenceflow":"round >= 1000000"}},
-{"key":"end","type":3,"incoming":["good"]}]}"#;
 
 /// Folds of streams from their bytes in memory.
 #[derive(Parser)]
@@ -62,34 +52,12 @@ fn fold(stream: &[std::sync::Arc<[u8]>]) -> FlowInstance {
 
 fn stream_of(records: usize) -> Vec<std::sync::Arc<[u8]>> {
     let engine = Engine::builder().open().expect("an engine").blocking();
-    let module = engine
-        .deploy_model(DeployModel::new("fold", MODEL))
-        .expect("a good model")
-        .flow_module_id;
-    let start = StartProcessParam::of_module(module)
-        .variable("applicant", "Lin")
-        .variable("days", 3)
-        .variable("reason", "family")
-        .variable("urgent", false)
-        .variable("department", "sales");
-    let started = engine.start_process(start).expect("a start");
-    let instance = started.flow_instance_id.expect("an instance");
-    let mut task = started.active_task_instance.expect("a task").node_instance_id;
-    for number in 1..records {
-        let answer = if number % 10 == 9 {
-            engine.rollback_task(RollbackTaskParam::new(&instance, &task))
-        } else {
-            let round = i64::try_from(number).expect("a small number");
-            engine.commit_task(CommitTaskParam::new(&instance, &task).variable("round", round))
-        };
-        task = answer
-            .expect("an answer")
-            .active_task_instance
-            .expect("a task")
-            .node_instance_id;
+    let mut correction = Correction::start(&engine, &correction::deployed(&engine));
+    for _ in 1..records {
+        correction.go_on(&engine);
     }
     engine
-        .instance_records(instance)
+        .instance_records(correction.instance)
         .expect("records")
         .into_iter()
         .map(|record| record.bytes)

@@ -279,11 +279,11 @@ fn strategy_of<'a>(
     };
     let name = rule.strategy.as_deref();
     let strategy = walk.context.plug_ins.merge_strategy(name).ok_or_else(|| {
-        let detail = format!(
-            "join {} asks for merge strategy {}, with which the engine was not built",
-            element.key,
-            name.unwrap_or("(the only one)")
-        );
+        let key = &element.key;
+        let detail = match name {
+            Some(name) => format!("{key} asks for merge strategy {name}, with which the engine was not built"),
+            None => format!("{key} names no mergeStrategy, and the engine was not built with exactly one"),
+        };
         Halt::Refuse(code, detail)
     })?;
     Ok(Some(strategy))

@@ -161,16 +161,14 @@ fn commit(
         NodeStatus::Active => {}
         // A task of a running instance that is already completed: the present position, nothing changes (T-07).
         NodeStatus::Completed => return Ok(Decision::Unchanged(ResultCode::CommitSuspended)),
-        NodeStatus::Failed | NodeStatus::Disabled | NodeStatus::Waiting | NodeStatus::Closed => {
-            return Err(Rejection::new(
-                ResultCode::CommitFailed,
-                format!(
-                    "task {} has status {} and takes no commit",
-                    node.key,
-                    node.status.number()
-                ),
-            )
-            .about(task));
+        status @ (NodeStatus::Failed | NodeStatus::Disabled | NodeStatus::Waiting | NodeStatus::Closed) => {
+            let why = match status {
+                NodeStatus::Disabled => "was rolled back over",
+                NodeStatus::Closed => "was closed by the join of its branch",
+                _ => "was reached by a commit that failed",
+            };
+            let detail = format!("task {} {why} and takes no commit", node.key);
+            return Err(Rejection::new(ResultCode::CommitFailed, detail).about(task));
         }
     }
     // A call activity whose sub flow runs is not committed again (T-07).

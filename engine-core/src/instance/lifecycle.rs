@@ -156,7 +156,8 @@ fn has_reason(
     }
 }
 
-fn ended(status: FlowStatus) -> String {
+/// How a flow instance came to its end, in words.
+pub(super) fn ended(status: FlowStatus) -> String {
     match status {
         FlowStatus::Completed => "the flow instance is completed".to_owned(),
         FlowStatus::Terminated => "the flow instance was terminated".to_owned(),

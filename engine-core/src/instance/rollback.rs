@@ -117,13 +117,10 @@ pub(super) fn redo(state: &FlowInstance, given: &Given<InstanceCommand>) -> Deci
 
 fn runs(state: &FlowInstance) -> Result<(), Rejection> {
     lifecycle::not_held(state)?;
-    if state.status() == FlowStatus::Running {
-        return Ok(());
+    match state.status() {
+        FlowStatus::Running => Ok(()),
+        status => Err(Rejection::new(ResultCode::RollbackNotRunning, lifecycle::ended(status))),
     }
-    Err(Rejection::new(
-        ResultCode::RollbackNotRunning,
-        format!("the flow instance has status {}", state.status().number()),
-    ))
 }
 
 fn unknown(id: &NodeInstanceId) -> Rejection {
@@ -211,7 +208,7 @@ fn is_eligible(state: &FlowInstance, node: &NodeInstance) -> bool {
 
 /// The nodes of the same flow that would not be as they are without a node, oldest first: what it led to, a join that
 /// a branch behind it came to, a join that waited until a branch behind it had ended, and so on.
-fn dependents<'s>(state: &'s FlowInstance, node: &NodeInstance) -> Vec<&'s NodeInstance> {
+fn dependents<'s>(state: &'s FlowInstance, node: &'s NodeInstance) -> Vec<&'s NodeInstance> {
     let nodes: Vec<&NodeInstance> = state.nodes_of(node.flow).collect();
     let mut leads_to: BTreeMap<&NodeInstanceId, Vec<usize>> = BTreeMap::new();
     let mut fired: BTreeMap<&NodeInstanceId, usize> = BTreeMap::new();
@@ -233,16 +230,15 @@ fn dependents<'s>(state: &'s FlowInstance, node: &NodeInstance) -> Vec<&'s NodeI
         }
     }
     let mut reached = BTreeSet::new();
-    let mut open = vec![&node.id];
-    while let Some(id) = open.pop() {
-        let mut found = leads_to.get(id).cloned().unwrap_or_default();
-        let at = state.node(id);
-        if let Some(end) = at.filter(|at| at.element_type == ElementType::EndEvent) {
-            found.extend(state.forks_around(end.branch).filter_map(|fork| fired.get(&fork.id)));
+    let mut open = vec![node];
+    while let Some(at) = open.pop() {
+        let mut found = leads_to.get(&at.id).cloned().unwrap_or_default();
+        if at.element_type == ElementType::EndEvent {
+            found.extend(state.forks_around(at.branch).filter_map(|fork| fired.get(&fork.id)));
         }
         for index in found {
             if let Some(later) = nodes.get(index).filter(|_| reached.insert(index)) {
-                open.push(&later.id);
+                open.push(later);
             }
         }
     }
@@ -257,7 +253,9 @@ struct Way<'a> {
     state: &'a FlowInstance,
     context: &'a Context<'a>,
     new_id: &'a dyn Fn(u32) -> NodeInstanceId,
-    superseded: Vec<NodeInstanceId>,
+    /// In the order in which the way came over them, and to look them up.
+    superseded: Vec<&'a NodeInstance>,
+    is_superseded: BTreeSet<&'a NodeInstanceId>,
     reopened: Vec<Reopened>,
     resumed: Vec<FlowInstanceId>,
     terminated: Vec<FlowInstanceId>,
@@ -272,6 +270,7 @@ impl<'a> Way<'a> {
             context,
             new_id,
             superseded: Vec::new(),
+            is_superseded: BTreeSet::new(),
             reopened: Vec::new(),
             resumed: Vec::new(),
             terminated: Vec::new(),
@@ -313,9 +312,10 @@ impl<'a> Way<'a> {
     /// Records the rollback, unless an element forbids it.
     fn record(self, given: &Given<InstanceCommand>, task: &NodeInstanceId) -> Decided {
         let mut compensations = Vec::new();
-        for id in &self.superseded {
-            let done = self.state.node(id).filter(|node| node.status == NodeStatus::Completed);
-            let Some(node) = done else { continue };
+        for &node in &self.superseded {
+            if node.status != NodeStatus::Completed {
+                continue;
+            }
             let model = match advance::deployment_of(self.state, node.flow, self.context) {
                 Ok(deployment) => &deployment.model,
                 Err(halt) => return halted(halt),
@@ -333,7 +333,7 @@ impl<'a> Way<'a> {
         compensations.sort_by_key(|(node, _)| std::cmp::Reverse(node.done));
         let mut recorder = Recorder::new(self.state, given);
         recorder.record(InstanceEvent::TaskRolledBack {
-            superseded: self.superseded,
+            superseded: self.superseded.iter().map(|node| node.id.clone()).collect(),
             reopened: self.reopened,
             resumed: self.resumed,
             terminated: self.terminated,
@@ -475,8 +475,8 @@ impl<'a> Way<'a> {
     }
 
     fn supersede(&mut self, node: &'a NodeInstance) {
-        if !self.superseded.contains(&node.id) {
-            self.superseded.push(node.id.clone());
+        if self.is_superseded.insert(&node.id) {
+            self.superseded.push(node);
             if node.join.is_some() {
                 self.undone_joins.push(node);
             }
@@ -494,7 +494,7 @@ impl<'a> Way<'a> {
     }
 
     /// What came after a node in its flow and still counts no longer does (T-27); what call activities there run is over.
-    fn supersede_after(&mut self, node: &NodeInstance) {
+    fn supersede_after(&mut self, node: &'a NodeInstance) {
         for node in dependents(self.state, node).into_iter().rev() {
             if still_counts(node) {
                 if let Some(sub_flow) = node.sub_flow {
@@ -533,7 +533,7 @@ impl<'a> Way<'a> {
     }
 
     fn is_undone(&self, id: &NodeInstanceId) -> bool {
-        self.superseded.contains(id)
+        self.is_superseded.contains(id)
     }
 
     /// Whether the rollback goes back over a node, or over a call activity around it.

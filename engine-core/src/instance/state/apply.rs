@@ -1,5 +1,6 @@
 //! The one place where facts change a flow instance.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::{Flow, FlowIndex, FlowInstance, FlowStatus, Hold, NodeInstance, NodeStatus, PlugInTrace, Undone};
@@ -83,6 +84,28 @@ impl FlowInstance {
             .rev()
             .find(|node| node.id == *id)
             .map(Arc::make_mut)
+    }
+
+    /// The places of node instances, found in one look at all nodes.
+    fn places<'i>(&self, ids: impl Iterator<Item = &'i NodeInstanceId>) -> BTreeMap<&'i NodeInstanceId, usize> {
+        let mut wanted: BTreeSet<&NodeInstanceId> = ids.collect();
+        let mut places = BTreeMap::new();
+        for (place, node) in self.nodes.iter().enumerate().rev() {
+            if wanted.is_empty() {
+                break;
+            }
+            if let Some(id) = wanted.take(&node.id) {
+                places.insert(id, place);
+            }
+        }
+        places
+    }
+
+    fn set_status_at(&mut self, place: usize, status: NodeStatus, at: Timestamp) {
+        if let Some(node) = self.nodes.get_mut(place).map(Arc::make_mut) {
+            node.status = status;
+            node.modified_at = at;
+        }
     }
 
     fn set_status(&mut self, id: &NodeInstanceId, status: NodeStatus, at: Timestamp) {
@@ -387,7 +410,11 @@ impl FlowInstance {
             return;
         };
         let at = envelope.recorded_at;
-        let status = |id: &NodeInstanceId| Some((id.clone(), self.node(id)?.status));
+        let places = self.places(superseded.iter());
+        let status = |id: &NodeInstanceId| {
+            let node = self.node_at(*places.get(id)?)?;
+            Some((id.clone(), node.status))
+        };
         let flow_status = |id: &FlowInstanceId| {
             let flow = self.find_flow(id).and_then(|index| self.flow(index))?;
             Some((id.clone(), flow.status))
@@ -397,8 +424,8 @@ impl FlowInstance {
             opened: reopened.iter().map(|again| again.node.clone()).collect(),
             flows: resumed.iter().chain(terminated).filter_map(flow_status).collect(),
         }));
-        for id in superseded {
-            self.set_status(id, NodeStatus::Disabled, at);
+        for place in places.into_values() {
+            self.set_status_at(place, NodeStatus::Disabled, at);
         }
         for id in resumed {
             self.set_flow_status(id, FlowStatus::Running, at);
@@ -417,9 +444,11 @@ impl FlowInstance {
         for id in &undone.opened {
             self.set_status(id, NodeStatus::Disabled, at);
         }
+        let places = self.places(undone.superseded.iter().map(|(id, _)| id));
         for (id, status) in &undone.superseded {
-            self.set_status(id, *status, at);
-            let sub_flow = self.node(id).and_then(|node| node.sub_flow);
+            let Some(place) = places.get(id) else { continue };
+            self.set_status_at(*place, *status, at);
+            let sub_flow = self.node_at(*place).and_then(|node| node.sub_flow);
             if let Some(sub_flow) = sub_flow.and_then(|index| self.flows.get_mut(index.0)) {
                 Arc::make_mut(sub_flow).parent = Some(id.clone());
             }
