@@ -1178,6 +1178,15 @@ fn number_from_code_that_is_no_number_does_not_spoil_the_log() {
 }
 
 #[test]
+fn number_of_a_rust_caller_is_answered_as_it_is_read_back() {
+    let engine = engine_on(&memory());
+    let module = deployed(&engine, LINE);
+    let start = StartProcessParam::of_module(module).variable("n", Value::Number("5".into()));
+    let started = engine.start_process(start).expect("it starts");
+    assert_eq!(started.variables[0].value, Value::Int(5));
+}
+
+#[test]
 fn deep_value_of_a_hook_is_a_failure_of_the_hook() {
     // 1019 levels and more leave a record that cannot be read, if the stack lasts so long.
     let engine = opened(Engine::builder().hook_fn("deep", |_| Ok(vec![InstanceData::new("deep", nested(200))])));

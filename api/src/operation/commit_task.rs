@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::executor::Meta;
-use crate::operation::request::{Check, CommandOptions, Most, present};
+use crate::operation::request::{Check, CommandOptions, Most, present, settled};
 use crate::operation::runtime::CommitTaskResult;
 
 /// The request of commitTask.
@@ -95,7 +95,7 @@ impl Engine {
         let meta = check.options(options)?;
         let command = InstanceCommand::CommitTask {
             task_instance_id: NodeInstanceId::new(&task_instance_id),
-            variables,
+            variables: settled(variables),
             call_activity_flow_module_id: call_activity_flow_module_id.map(FlowModuleId::from),
         };
         Ok((FlowInstanceId::new(&flow_instance_id), command, meta))

@@ -143,6 +143,15 @@ pub(super) enum Most {
     Remark,
 }
 
+/// Variables as they are read back once they were stored, so that live answers and replay agree.
+pub(super) fn settled(variables: Vec<InstanceData>) -> Vec<InstanceData> {
+    let settle = |variable: InstanceData| InstanceData {
+        value: variable.value.settled(),
+        ..variable
+    };
+    variables.into_iter().map(settle).collect()
+}
+
 pub(super) fn invalid(detail: impl Into<String>) -> EngineError {
     EngineError::new(ResultCode::InvalidParam, detail)
 }

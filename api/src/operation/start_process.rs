@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::executor::Meta;
-use crate::operation::request::{Check, CommandOptions, Most, invalid, present};
+use crate::operation::request::{Check, CommandOptions, Most, invalid, present, settled};
 use crate::operation::runtime::StartProcessResult;
 
 /// The request of startProcess; one of the two ids is required, the deployment goes first.
@@ -105,7 +105,7 @@ impl Engine {
         let command = InstanceCommand::StartProcess {
             flow_deploy_id: flow_deploy_id.map(FlowDeployId::from),
             flow_module_id: flow_module_id.map(FlowModuleId::from),
-            variables,
+            variables: settled(variables),
         };
         Ok((command, meta))
     }
