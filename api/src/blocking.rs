@@ -1,17 +1,19 @@
 //! The engine for callers without an async executor: the same operations, each waiting for its answer.
 
 use flowledger_engine_core::id::{FlowInstanceId, NodeInstanceId};
+use flowledger_event_store::PublicKey;
 use flowledger_projections::InstanceFilter;
 
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::operation::{
-    CommitTaskParam, CommitTaskResult, CreateFlowParam, CreateFlowResult, DeployFlowParam, DeployFlowResult,
-    DeployModel, ElementInstanceListResult, FlowInstanceList, FlowInstanceResult, FlowModuleList, FlowModuleResult,
-    FlowSwitchParam, FlowSwitchResult, GetFlowModuleParam, InstanceDataListResult, InstanceQuery, LifecycleParam,
-    LifecycleResult, ListParam, LogRecord, NodeInstanceListResult, NodeInstanceResult, RedoRollbackParam,
-    RollbackTargetListResult, RollbackTaskParam, RollbackTaskResult, RollbackToParam, StartProcessParam,
-    StartProcessResult, TerminateProcessParam, TerminateResult, UpdateFlowParam, UpdateFlowResult, VerifyReport,
+    AddedCosignatures, CommitTaskParam, CommitTaskResult, CreateFlowParam, CreateFlowResult, DeployFlowParam,
+    DeployFlowResult, DeployModel, ElementInstanceListResult, FlowInstanceList, FlowInstanceResult, FlowModuleList,
+    FlowModuleResult, FlowSwitchParam, FlowSwitchResult, GetFlowModuleParam, InstanceDataListResult, InstanceQuery,
+    LifecycleParam, LifecycleResult, ListParam, LogCheckpoint, LogGrowth, LogRecord, NodeInstanceListResult,
+    NodeInstanceResult, Receipt, ReceiptParam, RedoRollbackParam, RollbackTargetListResult, RollbackTaskParam,
+    RollbackTaskResult, RollbackToParam, StartProcessParam, StartProcessResult, TerminateProcessParam, TerminateResult,
+    UpdateFlowParam, UpdateFlowResult, VerifyReport,
 };
 
 /// An engine whose operations wait for their answer.
@@ -73,6 +75,13 @@ impl BlockingEngine {
         rebuild_catalogue() -> ();
         log_records(after: u64, max: usize) -> Vec<LogRecord>;
         instance_records(id: impl Into<FlowInstanceId>) -> Vec<LogRecord>;
+        checkpoint() -> LogCheckpoint;
+        public_key() -> String;
+        receipt(position: u64) -> Receipt;
+        receipt_of(param: ReceiptParam) -> Receipt;
+        add_cosignatures(text: &str, witnesses: &[PublicKey]) -> AddedCosignatures;
+        growth(from: u64) -> LogGrowth;
+        rebuild_tree() -> u64;
         verify_log(progress: impl FnMut(u64)) -> VerifyReport;
         close() -> ();
     }

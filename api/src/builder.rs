@@ -26,11 +26,17 @@ use crate::executor::{ByWeight, Executor, InDoubt};
 use crate::host::{Clock, FnHook, Hook, HostError, Listener, SystemClock};
 use crate::housekeeping::{self, Housekeeping};
 use crate::lane::Lanes;
+use crate::proofs::{Files, Proofs};
 
 /// How long a hook may take unless the builder says otherwise.
 pub const HOOK_TIME_OUT: Duration = Duration::from_secs(5);
 /// Bytes of folded instances kept in memory unless the builder says otherwise.
 pub const CACHE_BYTES: u64 = 128 << 20;
+
+/// The file of the log's key in a data directory, unless the builder says otherwise.
+const KEY_FILE: &str = "log.key";
+/// The file of the newest checkpoint in a data directory, unless the builder says otherwise.
+const CHECKPOINT_FILE: &str = "checkpoint";
 
 /// Values a cache is prepared for; it grows as it needs.
 const CACHE_ITEMS: usize = 4_096;
@@ -59,6 +65,7 @@ pub struct EngineBuilder {
     merge_strategies: Vec<Arc<dyn MergeStrategy>>,
     listeners: Vec<Arc<dyn Listener>>,
     cache_bytes: u64,
+    files: Files,
 }
 
 impl Default for EngineBuilder {
@@ -78,6 +85,7 @@ impl Default for EngineBuilder {
             merge_strategies: Vec::new(),
             listeners: Vec::new(),
             cache_bytes: CACHE_BYTES,
+            files: Files::default(),
         }
     }
 }
@@ -198,6 +206,25 @@ impl EngineBuilder {
         self
     }
 
+    /// The file of the key that signs the log's checkpoints, made on first use; `log.key` in the data directory unless
+    /// chosen otherwise. Keep a copy elsewhere: it cannot be made again.
+    ///
+    /// Without a file, as with a store in memory, every engine makes a key of its own and forgets it.
+    pub fn signing_key(mut self, path: impl AsRef<Path>) -> Self {
+        self.files.key = Some(path.as_ref().to_owned());
+        self
+    }
+
+    /// The file of the newest checkpoint; `checkpoint` in the data directory unless chosen otherwise. Nothing is signed
+    /// that does not continue it, so a copy elsewhere, out of reach of who can write the data, is worth most.
+    ///
+    /// The newest checkpoint that witnesses have cosigned stands in a second file beside it, of the same name with
+    /// `.witnessed` behind.
+    pub fn checkpoint_file(mut self, path: impl AsRef<Path>) -> Self {
+        self.files.checkpoint = Some(path.as_ref().to_owned());
+        self
+    }
+
     /// Opens the store and starts the engine.
     ///
     /// # Errors
@@ -223,6 +250,10 @@ impl EngineBuilder {
                 .map(|calculator| name(calculator.name(), calculator.version())),
         );
         let made_with: Vec<PlugInName> = named.collect();
+        if let StoreChoice::Directory(path, _) = &self.store {
+            self.files.key.get_or_insert_with(|| path.join(KEY_FILE));
+            self.files.checkpoint.get_or_insert_with(|| path.join(CHECKPOINT_FILE));
+        }
         let store = match self.store {
             StoreChoice::Memory => MemoryStore::new().into(),
             StoreChoice::Directory(path, options) => SledStore::open(&path, *options)?.into(),
@@ -241,6 +272,7 @@ impl EngineBuilder {
             limits: self.limits,
             model_limits: self.model_limits,
             strict_tenancy: self.strict_tenancy,
+            proofs: Proofs::new(store.clone(), self.files),
             store,
             catalogue,
             clock: self.clock,

@@ -9,6 +9,7 @@ mod instance;
 mod lifecycle;
 mod log;
 mod output;
+mod receipt;
 mod rollback;
 mod session;
 mod story;
@@ -50,9 +51,11 @@ enum Command {
     /// Flow instances: start, commit, roll back, look at
     #[command(subcommand)]
     Instance(instance::InstanceCommand),
-    /// The log: read its records, verify it
+    /// The log: read its records, verify it, prove it to others
     #[command(subcommand)]
     Log(log::LogCommand),
+    /// Checks a receipt, without any data directory: which log holds the record, where, and who vouches for it
+    VerifyReceipt(receipt::VerifyArgs),
     /// The codes of results and errors
     #[command(subcommand)]
     Errors(errors::ErrorsCommand),
@@ -70,6 +73,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Flow(command) => flow::run(&session, command),
         Command::Instance(command) => instance::run(&session, command),
         Command::Log(command) => log::run(&session, command),
+        Command::VerifyReceipt(args) => receipt::verify(&session, &args),
         Command::Errors(command) => errors::run(&session, &command),
     };
     match outcome {

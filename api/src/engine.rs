@@ -11,6 +11,7 @@ use crate::builder::EngineBuilder;
 use crate::error::EngineError;
 use crate::executor::Executor;
 use crate::housekeeping::Housekeeping;
+use crate::proofs::Proofs;
 
 /// A process engine on one store. Cloning it gives another handle to the same engine.
 ///
@@ -94,6 +95,10 @@ impl Engine {
 
     pub(crate) fn log(&self) -> &dyn EventStore {
         &*self.executor().store.events
+    }
+
+    pub(crate) fn proofs(&self) -> &Proofs {
+        &self.executor().proofs
     }
 
     /// The command id of a call: the caller's, or a new one.

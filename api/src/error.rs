@@ -12,7 +12,7 @@ use flowledger_engine_core::rejection::Rejection;
 use flowledger_engine_core::result_code::{CodeContext, ResultCode};
 use flowledger_engine_core::variables::InstanceData;
 use flowledger_event_store::{AppendError, Offset, StoreError};
-use flowledger_projections::{CatalogueError, NodeInstance};
+use flowledger_projections::{CatalogueError, NodeInstance, Receipt};
 use serde::Serialize;
 
 /// Why an operation was not done. Codes 1000 to 1999 are never errors.
@@ -47,6 +47,10 @@ pub struct About {
     pub command_id: Option<CommandId>,
     /// All faults of a model that was refused.
     pub faults: Vec<FaultEntry>,
+    /// The receipt of the record that a failed commit left, where one was asked for.
+    pub receipt: Option<Box<Receipt>>,
+    /// Why there is no receipt although one was asked for.
+    pub receipt_error: Option<String>,
 }
 
 /// One fault of a model.
@@ -196,6 +200,8 @@ impl EngineError {
             version: about.version,
             command_id: about.command_id.as_ref(),
             faults: &about.faults,
+            receipt: about.receipt.as_deref(),
+            receipt_error: about.receipt_error.as_deref(),
         }
     }
 }
@@ -223,6 +229,10 @@ pub struct ErrorEnvelope<'a> {
     command_id: Option<&'a CommandId>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     faults: &'a [FaultEntry],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    receipt: Option<&'a Receipt>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    receipt_error: Option<&'a str>,
 }
 
 impl fmt::Display for EngineError {

@@ -29,13 +29,14 @@ use flowledger_engine_core::time::Timestamp;
 use flowledger_engine_core::value;
 use flowledger_engine_core::variables::InstanceData;
 use flowledger_event_store::{Append, AppendError, Offset, Revision, Store, Stored, StreamId};
-use flowledger_projections::{Catalogue, CatalogueError};
+use flowledger_projections::{Catalogue, CatalogueError, Receipt};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
 use crate::error::EngineError;
 use crate::host::{Clock, Hook};
 use crate::lane::{Lane, Lanes};
+use crate::proofs::Proofs;
 use crate::time_out::{self, Missed};
 
 /// Times a command is decided again because another was first, before it gives up.
@@ -56,6 +57,8 @@ pub(crate) struct Meta {
     pub(crate) actor: Actor,
     pub(crate) reason: Option<Arc<str>>,
     pub(crate) expected_version: Option<u64>,
+    /// Whether the answer is to carry a receipt; the executor does nothing about it.
+    pub(crate) receipt: bool,
 }
 
 /// A command that was carried out, now or earlier.
@@ -64,6 +67,15 @@ pub(crate) struct Done<D: Decider> {
     pub(crate) state: Arc<D>,
     /// What it came to.
     pub(crate) effect: Effect<D>,
+    /// The receipt of its record; put in by the operation that was asked for one.
+    pub(crate) enclosed: Enclosed,
+}
+
+/// The receipt of a command's record, or why there is none. Neither where none was asked for.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Enclosed {
+    pub(crate) receipt: Option<Box<Receipt>>,
+    pub(crate) error: Option<String>,
 }
 
 /// What a command came to.
@@ -225,6 +237,7 @@ pub(crate) struct Executor {
     pub(crate) strict_tenancy: bool,
     pub(crate) store: Store,
     pub(crate) catalogue: Catalogue,
+    pub(crate) proofs: Proofs,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) ids: Arc<dyn IdGenerator>,
     pub(crate) calculator: Arc<dyn ExpressionCalculator>,
@@ -288,6 +301,7 @@ impl Executor {
                     return Ok(Done {
                         state,
                         effect: Effect::Unchanged(code),
+                        enclosed: Enclosed::default(),
                     });
                 }
                 Ok(Decision::Ask(_)) => return Err(too_many_questions().into()),
@@ -314,6 +328,7 @@ impl Executor {
                     return Ok(Done {
                         state,
                         effect: Effect::Recorded(record),
+                        enclosed: Enclosed::default(),
                     });
                 }
                 Err(Unstored::Conflict) => {
@@ -445,6 +460,7 @@ impl Executor {
             Some(record) if is_same(&record.given, given) => Ok(Done {
                 state,
                 effect: Effect::Recorded(record),
+                enclosed: Enclosed::default(),
             }),
             _ => Err(EngineError::new(
                 ResultCode::IdempotencyKeyReused,

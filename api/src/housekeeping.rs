@@ -1,7 +1,7 @@
-//! The threads behind an engine: one that writes the catalogue out, and one for each listener.
+//! The threads behind an engine: one that writes the catalogue out and keeps the Merkle tree up, and one for each listener.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -98,6 +98,21 @@ fn keep_catalogue(executor: &Weak<Executor>, stopping: &AtomicBool, bell: &Recei
         // Nothing is lost when it fails: the delta stays, and the next ring tries again.
         let _ = pollster::block_on(executor.catalogue.catch_up(&*executor.store.events));
         let _ = executor.catalogue.checkpoint();
+        keep_tree(&executor, stopping, bell);
+    }
+}
+
+/// Brings the Merkle tree up, if anybody has asked for proofs, and leaves off when the catalogue needs looking after.
+fn keep_tree(executor: &Executor, stopping: &AtomicBool, bell: &Receiver<()>) {
+    while !stopping.load(Ordering::Acquire) && pollster::block_on(executor.proofs.keep_up()) {
+        match bell.try_recv() {
+            Ok(()) => {
+                let _ = pollster::block_on(executor.catalogue.catch_up(&*executor.store.events));
+                let _ = executor.catalogue.checkpoint();
+            }
+            Err(TryRecvError::Empty) => {}
+            Err(TryRecvError::Disconnected) => return,
+        }
     }
 }
 

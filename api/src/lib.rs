@@ -14,6 +14,7 @@ mod host;
 mod housekeeping;
 mod lane;
 mod operation;
+mod proofs;
 mod time_out;
 
 pub use blocking::BlockingEngine;

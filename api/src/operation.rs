@@ -16,6 +16,7 @@ mod lifecycle;
 mod lists;
 mod log;
 mod query;
+mod receipt;
 mod request;
 mod rollback_task;
 mod rollback_to;
@@ -31,7 +32,7 @@ pub use deploy_flow::{DeployFlowParam, DeployFlowResult};
 pub use deploy_model::DeployModel;
 pub use disable_flow::{FlowSwitchParam, FlowSwitchResult};
 pub use flowledger_projections::{
-    Compensation, DataChange, DataConflict, Held, NodeExecuteResult, RollbackTarget, RuntimeResult, TargetTask,
+    Compensation, DataChange, DataConflict, Held, NodeExecuteResult, Receipt, RollbackTarget, RuntimeResult, TargetTask,
 };
 pub use get_flow_instance::FlowInstanceResult;
 pub use get_flow_module::{FlowModuleResult, GetFlowModuleParam};
@@ -42,8 +43,9 @@ pub use get_node_instance::NodeInstanceResult;
 pub use get_rollback_targets::RollbackTargetListResult;
 pub use lifecycle::{LifecycleParam, LifecycleResult};
 pub use lists::{FlowInstanceList, FlowInstanceSummary, FlowModuleList, FlowModuleSummary, ListParam};
-pub use log::{LogFault, LogRecord, VerifyReport};
+pub use log::{CheckpointReport, LogFault, LogRecord, VerifyReport};
 pub use query::InstanceQuery;
+pub use receipt::{AddedCosignatures, LogCheckpoint, LogGrowth, ReceiptParam};
 pub use request::CommandOptions;
 pub use rollback_task::RollbackTaskParam;
 pub use rollback_to::{RedoRollbackParam, RollbackToParam};

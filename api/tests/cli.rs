@@ -12,7 +12,10 @@ use std::io::Read;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
-use flowledger::store::{Append, CommandId, EventStore, Offset, Revision, SledOptions, SledStore, StreamId};
+use flowledger::store::{
+    Append, CommandId, EventStore, GrowthProof, KeyKind, Offset, Revision, SignedCheckpoint, SigningKey, SledOptions,
+    SledStore, StreamId,
+};
 use flowledger::{Engine, Profile, validate_model};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -890,4 +893,234 @@ fn lists_filter_and_page() {
             .done(&["instance", "list", "--limit", "2"])
             .contains(&format!("--before {next}"))
     );
+}
+
+/// What somebody has who knows nothing but a receipt and keys: a directory of their own, without a store.
+fn stranger(shell: &Shell, files: &[&str]) -> Shell {
+    let stranger = Shell::new();
+    for file in files {
+        fs::copy(shell.directory.path().join(file), stranger.directory.path().join(file)).unwrap();
+    }
+    stranger
+}
+
+/// A leave request that is decided, with its receipt in `leave.record` and `leave.proof`; the instance and the log's key.
+fn receipted(shell: &Shell) -> (String, String) {
+    let module = shell.deployed("leave");
+    let started = shell.json(0, &["instance", "start", &module, "applicant=Lin"]);
+    let instance = text(&started, "/flowInstanceId");
+    shell.done(&["instance", "commit", &instance, "days=5", "--operator", "lin"]);
+    let key = shell.done(&["log", "key"]).trim().to_owned();
+    let told = shell.done(&["log", "receipt", &instance, "--version", "2", "--out", "leave"]);
+    assert!(
+        told.starts_with("wrote leave.record and leave.proof, the receipt of the record at position 5\n")
+            && told.contains(&format!("verify-receipt leave.record leave.proof --key {key}")),
+        "{told}"
+    );
+    (instance, key)
+}
+
+#[test]
+fn receipt_is_checked_without_the_store() {
+    let shell = Shell::new();
+    let (instance, key) = receipted(&shell);
+    let stranger = stranger(&shell, &["leave.record", "leave.proof"]);
+    let verify = ["verify-receipt", "leave.record", "leave.proof", "--key", &key];
+    let told = stranger.done(&verify);
+    for part in [
+        "The receipt is good: the log flowledger/",
+        "position  5 of 5",
+        "commitTask",
+        "given: days=5",
+        "by: operator lin",
+    ] {
+        assert!(told.contains(part), "{part} in {told}");
+    }
+    let json = stranger.json(0, &verify);
+    assert_eq!(
+        (code(&json), json["position"].as_i64(), json["size"].as_i64()),
+        (1000, Some(5), Some(5))
+    );
+    assert_eq!(json["record"]["envelope"]["version"], 2);
+    assert_eq!(
+        fs::read_dir(stranger.directory.path()).unwrap().count(),
+        2,
+        "no store was made"
+    );
+
+    // One flipped bit, wherever it is, and nothing is proven.
+    for file in ["leave.record", "leave.proof"] {
+        let path = stranger.directory.path().join(file);
+        let good = fs::read(&path).unwrap();
+        for place in [0, good.len() / 3, good.len() / 2, good.len() - 2] {
+            let mut bad = good.clone();
+            bad[place] ^= 1;
+            fs::write(&path, bad).unwrap();
+            let refused = stranger.run(&verify);
+            assert_eq!((refused.status, &*refused.out), (1, ""), "{file} {place}");
+            assert!(refused.err.contains("the receipt proves nothing: "), "{}", refused.err);
+            assert_eq!(code(&stranger.json(1, &verify)), 2001);
+        }
+        fs::write(&path, good).unwrap();
+    }
+    // The key of another log, and what is no key.
+    let other = Shell::new();
+    other.deployed("leave");
+    let wrong = other.done(&["log", "key"]);
+    let refused = stranger.run(&["verify-receipt", "leave.record", "leave.proof", "--key", wrong.trim()]);
+    assert_eq!(refused.status, 1);
+    assert!(refused.err.contains("the checkpoint is of the log"), "{}", refused.err);
+    let unreadable = stranger.run(&["verify-receipt", "leave.record", "leave.proof", "--key", "nonsense"]);
+    assert!(
+        unreadable.status == 2 && unreadable.err.contains("--key: "),
+        "{}",
+        unreadable.err
+    );
+    assert_eq!(
+        stranger
+            .run(&["verify-receipt", "gone.record", "leave.proof", "--key", &key])
+            .status,
+        2
+    );
+
+    // Without --out the receipt is JSON, and it can be had by position, by command and for a module.
+    let receipt: Value = serde_json::from_str(&shell.done(&["log", "receipt", &instance])).unwrap();
+    assert_eq!(
+        (receipt["position"].as_i64(), receipt["index"].as_i64()),
+        (Some(5), Some(4))
+    );
+    assert_eq!(
+        text(&receipt, "/proof"),
+        fs::read_to_string(stranger.directory.path().join("leave.proof")).unwrap()
+    );
+    assert_eq!(shell.json(0, &["log", "receipt", "--position", "1"])["position"], 1);
+    let unknown = shell.run(&["log", "receipt", "nobody"]);
+    assert!(
+        unknown.status == 1 && unknown.err.starts_with("error 4008 "),
+        "{}",
+        unknown.err
+    );
+    assert_eq!(shell.run(&["log", "receipt"]).status, 2);
+    assert_eq!(shell.run(&["log", "receipt", &instance, "--version", "9"]).status, 1);
+}
+
+#[test]
+fn cosignature_is_kept_and_then_required() {
+    let shell = Shell::new();
+    let (instance, key) = receipted(&shell);
+    let witness = SigningKey::generate("witness.example/w", KeyKind::Cosignature).unwrap();
+    let vkey = witness.public().to_string();
+    let verify = |shell: &Shell, more: &[&str]| {
+        let arguments = ["verify-receipt", "leave.record", "leave.proof", "--key", &key];
+        shell.run(&[&arguments[..], more].concat())
+    };
+    let before = verify(&shell, &["--witness", &vkey]);
+    assert_eq!(before.status, 1);
+    assert!(
+        before.err.contains("0 of the witnesses have cosigned, 1 are asked for"),
+        "{}",
+        before.err
+    );
+    assert_eq!(verify(&shell, &["--witness", &vkey, "--quorum", "0"]).status, 0);
+    assert_eq!(verify(&shell, &["--witness", &vkey, "--quorum", "2"]).status, 2);
+
+    let note = shell.done(&["log", "checkpoint"]);
+    let signed = SignedCheckpoint::parse(note.as_bytes()).unwrap();
+    shell.write(
+        "answer",
+        &format!("{}\n", signed.cosign(&witness, 1_700_000_000).unwrap()),
+    );
+    assert_eq!(
+        shell.done(&["log", "add-cosignatures", "answer", "--witness", &vkey]),
+        "1 cosignature added; the checkpoint of 5 records has 1 cosignature\n"
+    );
+    shell.done(&["log", "receipt", &instance, "--out", "leave"]);
+    let stranger = stranger(&shell, &["leave.record", "leave.proof"]);
+    let told = verify(&stranger, &["--witness", &vkey, "--quorum", "1"]);
+    assert_eq!(told.status, 0, "{}", told.err);
+    assert!(
+        told.out
+            .contains("cosigned  by witness.example/w at 2023-11-14T22:13:20.000Z")
+            && !told.out.contains("No witness"),
+        "{}",
+        told.out
+    );
+    let verified = shell.done(&["log", "verify"]);
+    assert!(
+        verified.contains("checkpoint of 5 records, with 1 cosignature: the log continues it"),
+        "{verified}"
+    );
+    // The witness is sent the growth since what it has seen.
+    shell.done(&["instance", "commit", &instance, "leadAgrees=true"]);
+    let growth = shell.done(&["log", "growth", "--from", "5"]);
+    GrowthProof::parse(growth.as_bytes())
+        .unwrap()
+        .verify(signed.checkpoint(), &key.parse().unwrap())
+        .unwrap();
+    assert_eq!(shell.run(&["log", "growth", "--from", "7"]).status, 1);
+    let json = shell.json(0, &["log", "checkpoint"]);
+    assert_eq!(
+        (json["size"].as_i64(), json["cosignatures"].as_i64()),
+        (Some(6), Some(0))
+    );
+    assert_eq!(text(&json, "/root"), text(&shell.json(0, &["log", "verify"]), "/root"));
+}
+
+#[cfg(unix)]
+#[test]
+fn log_that_is_not_the_one_that_was_signed_is_a_fault() {
+    let shell = Shell::new();
+    let module = shell.deployed("leave");
+    shell.done(&["log", "verify", "--rebuild-tree"]);
+    assert!(!shell.data().join("log.key").exists(), "nobody has asked for a key");
+    shell.done(&["log", "key"]);
+    let older: Vec<(PathBuf, Vec<u8>)> = fs::read_dir(shell.data())
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.is_file())
+        .map(|path| (path.clone(), fs::read(&path).unwrap()))
+        .collect();
+    shell.done(&["instance", "start", &module]);
+    let note = shell.done(&["log", "checkpoint"]);
+    // An older copy of the data is put in its place; the checkpoint was kept.
+    fs::remove_dir_all(shell.data()).unwrap();
+    fs::create_dir(shell.data()).unwrap();
+    for (path, bytes) in older {
+        fs::write(&path, bytes).unwrap();
+        if path.ends_with("log.key") {
+            let mut owner_only = fs::metadata(&path).unwrap().permissions();
+            std::os::unix::fs::PermissionsExt::set_mode(&mut owner_only, 0o600);
+            fs::set_permissions(&path, owner_only).unwrap();
+        }
+    }
+    assert!(shell.done(&["log", "verify"]).starts_with("3 records in 1 stream: ok"));
+    fs::write(shell.data().join("checkpoint"), &note).unwrap();
+    let report = shell.json(1, &["log", "verify"]);
+    assert_eq!((code(&report), report["records"].as_i64()), (7800, Some(3)));
+    assert_eq!(report["checkpoints"][0]["continued"], false);
+    let told = shell.run(&["log", "verify"]).out;
+    for part in [
+        "3 records in 1 stream fit their hashes; but there is a fault\n",
+        "checkpoint of 4 records: the log contradicts it\n",
+        "a checkpoint proves 4 records, and the log has 3",
+    ] {
+        assert!(told.contains(part), "{part} in {told}");
+    }
+    for arguments in [
+        &["log", "checkpoint"][..],
+        &["log", "receipt", "--position", "1"],
+        &["log", "growth", "--from", "0"],
+    ] {
+        let refused = shell.run(arguments);
+        assert!(
+            refused.status == 1 && refused.err.starts_with("error 7800 "),
+            "{}",
+            refused.err
+        );
+    }
+    // What was lost is recorded again, and is something else.
+    shell.done(&["instance", "start", &module]);
+    let told = shell.run(&["log", "verify"]).out;
+    assert!(told.contains("lead to another root now"), "{told}");
+    assert_eq!(fs::read_to_string(shell.data().join("checkpoint")).unwrap(), note);
 }

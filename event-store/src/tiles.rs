@@ -236,31 +236,26 @@ impl MerkleLog {
     /// `Store`; `Tiles` if the index cannot be gone on from; `Rewritten` if the log has another root at a size that was
     /// seen before, or has lost records.
     pub async fn catch_up(&self) -> Result<u64, MerkleError> {
-        let partitions = self.store.events.layout().partitions;
-        if self.partition >= partitions {
-            let partition = self.partition;
-            return Err(StoreError::NoPartition { partition, partitions }.into());
-        }
+        self.check_partition()?;
         let wanted = self.store.events.head(self.partition).get();
         loop {
-            let state = self.current().await?;
-            let size = state.edge.size();
-            // Not the one from before: others may have caught up with records that came since.
-            let head = self.store.events.head(self.partition).get();
-            let known = state.seen.map_or(size, |(seen, _)| seen.max(size));
-            if head < known {
-                return Err(MerkleError::Rewritten(format!(
-                    "it had {known} records, and has {head}"
-                )));
-            }
-            if size >= wanted {
+            if let Some(size) = self.take_in_upto(wanted).await? {
                 return Ok(size);
             }
-            let records = self.records(size, READ_BATCH).await?;
-            let leaves: Vec<TreeHash> = records.iter().map(|stored| stored.leaf).collect();
-            let growth = state.grow(&leaves)?;
-            self.publish(&state, growth)?;
         }
+    }
+
+    /// Takes in the next 1,024 records at most; whether there may be more.
+    ///
+    /// For a thread that has other things to do between the steps of a long way.
+    ///
+    /// # Errors
+    ///
+    /// As [`MerkleLog::catch_up`].
+    pub async fn catch_up_some(&self) -> Result<bool, MerkleError> {
+        self.check_partition()?;
+        let wanted = self.store.events.head(self.partition).get();
+        Ok(self.take_in_upto(wanted).await?.is_none())
     }
 
     /// The root of the tree of this size.
@@ -318,6 +313,37 @@ impl MerkleLog {
             *self.states.write().unwrap_or_else(PoisonError::into_inner) = Some(States::default());
         }
         self.catch_up().await
+    }
+
+    fn check_partition(&self) -> Result<(), MerkleError> {
+        let partitions = self.store.events.layout().partitions;
+        if self.partition >= partitions {
+            let partition = self.partition;
+            return Err(StoreError::NoPartition { partition, partitions }.into());
+        }
+        Ok(())
+    }
+
+    /// One step towards a tree of this size: takes in the next records. The size if there was nothing left to take in.
+    async fn take_in_upto(&self, wanted: u64) -> Result<Option<u64>, MerkleError> {
+        let state = self.current().await?;
+        let size = state.edge.size();
+        // Not the one from before: others may have caught up with records that came since.
+        let head = self.store.events.head(self.partition).get();
+        let known = state.seen.map_or(size, |(seen, _)| seen.max(size));
+        if head < known {
+            return Err(MerkleError::Rewritten(format!(
+                "it had {known} records, and has {head}"
+            )));
+        }
+        if size >= wanted {
+            return Ok(Some(size));
+        }
+        let records = self.records(size, READ_BATCH).await?;
+        let leaves: Vec<TreeHash> = records.iter().map(|stored| stored.leaf).collect();
+        let growth = state.grow(&leaves)?;
+        self.publish(&state, growth)?;
+        Ok(None)
     }
 
     fn shown(&self) -> Arc<State> {

@@ -10,6 +10,7 @@ pub mod flow_instance;
 pub mod instance_data;
 pub mod node_instance;
 mod nodes;
+pub mod receipt;
 pub mod rollback_target;
 pub mod runtime;
 pub mod user_tasks;
@@ -21,6 +22,7 @@ pub use date::Date;
 pub use elements::{ElementInstance, UnknownSequenceFlow};
 pub use flow_instance::{FlowInstanceBo, Held};
 pub use node_instance::NodeInstance;
+pub use receipt::Receipt;
 pub use rollback_target::{DataChange, RollbackTarget, TargetTask};
 pub use runtime::{Compensation, DataConflict, NodeExecuteResult, RuntimeResult};
 

@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use crate::View;
 use crate::node_instance::NodeInstance;
+use crate::receipt::Receipt;
 
 /// Where one branch of the flow stands after the command.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -108,6 +109,12 @@ pub struct RuntimeResult {
     pub extend_properties: Properties,
     /// The version of the instance: pass it as `expectedVersion` to be refused when something came between.
     pub version: u64,
+    /// The receipt of the command's record, if the command asked for one and left a record.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub receipt: Option<Box<Receipt>>,
+    /// Why there is no receipt although one was asked for, and how to get it; the command is on record all the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub receipt_error: Option<String>,
 }
 
 impl RuntimeResult {
@@ -153,6 +160,8 @@ impl RuntimeResult {
             compensations: Vec::new(),
             extend_properties: Properties::new(),
             version,
+            receipt: None,
+            receipt_error: None,
         }
     }
 

@@ -13,6 +13,7 @@ mod forks;
 mod generators;
 mod oracle;
 mod plug_ins;
+mod proofs;
 mod property;
 mod store;
 mod tidy;

@@ -92,6 +92,7 @@ impl ActorArgs {
             command_id: id.command_id.map(Into::into),
             expected_version: version,
             extend_properties: None,
+            receipt: false,
         }
     }
 

@@ -3,11 +3,12 @@
 use std::io::{self, IsTerminal, Write};
 
 use clap::Subcommand;
-use flowledger::{LogRecord, ResultCode, VerifyReport};
+use flowledger::{CheckpointReport, LogRecord, ResultCode, VerifyReport};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::cli::failure::Failure;
+use crate::cli::receipt::{self, CosignArgs, RECEIPT_HELP, ReceiptArgs};
 use crate::cli::session::{Access, Session};
 use crate::cli::story::{self, Teller};
 use crate::cli::words::{count, hex};
@@ -34,10 +35,36 @@ pub(crate) enum LogCommand {
     },
     /// Reads the whole log and checks every record; exit status 1 at the first fault
     ///
-    /// Checks hashes, positions, versions and whether each record can be read. What was cut off the end of the log, no
-    /// record that is left can tell: compare the number of records with one you know.
-    Verify,
+    /// Checks hashes, positions, versions and whether each record can be read, and compares the root over all records
+    /// with the checkpoints that were kept. What was cut off the end of the log, or changed, before the first checkpoint
+    /// was signed, nothing that is left can tell: compare size and root with those you know.
+    Verify {
+        /// Builds the tiles of the Merkle tree again first, if they are damaged
+        #[arg(long)]
+        rebuild_tree: bool,
+    },
+    /// Signs how many records the log has, and their root: to publish, and to send to witnesses
+    #[command(after_help = CHECKPOINT_HELP)]
+    Checkpoint,
+    /// The public key of the log: whoever checks receipts needs it
+    Key,
+    /// The receipt of a record, for somebody who does not trust this store
+    #[command(after_help = RECEIPT_HELP)]
+    Receipt(ReceiptArgs),
+    /// Proves that the log has only grown since it had so many records: what a witness is sent
+    Growth {
+        /// The number of records of an earlier checkpoint
+        #[arg(long, value_name = "SIZE")]
+        from: u64,
+    },
+    /// Keeps the cosignatures of witnesses; receipts made from then on carry them
+    AddCosignatures(CosignArgs),
 }
+
+const CHECKPOINT_HELP: &str =
+    "The first checkpoint makes the log's key, in DIR/log.key. Keep a copy of that file: it cannot
+be made again. The newest checkpoint is kept in DIR/checkpoint; nothing is signed that does not
+continue it.";
 
 /// A record as JSON.
 #[derive(Serialize)]
@@ -70,7 +97,12 @@ struct Verified<'a> {
 pub(crate) fn run(session: &Session, command: LogCommand) -> Result<(), Failure> {
     match command {
         LogCommand::Show { instance, after, limit } => show(session, instance.as_deref(), after, limit),
-        LogCommand::Verify => verify(session),
+        LogCommand::Verify { rebuild_tree } => verify(session, rebuild_tree),
+        LogCommand::Checkpoint => receipt::checkpoint(session),
+        LogCommand::Key => receipt::key(session),
+        LogCommand::Receipt(args) => receipt::make(session, args),
+        LogCommand::Growth { from } => receipt::growth(session, from),
+        LogCommand::AddCosignatures(args) => receipt::add_cosignatures(session, &args),
     }
 }
 
@@ -146,8 +178,11 @@ fn json(session: &Session, records: &[LogRecord], next: Option<u64>) -> Result<(
     Ok(session.out.json(&Records { records, next })?)
 }
 
-fn verify(session: &Session) -> Result<(), Failure> {
+fn verify(session: &Session, rebuild_tree: bool) -> Result<(), Failure> {
     let engine = session.open(Access::Existing)?;
+    if rebuild_tree {
+        engine.rebuild_tree()?;
+    }
     let shows_progress = io::stderr().is_terminal() && !session.out.is_json();
     let report = engine.verify_log(|position| {
         if shows_progress && position % PROGRESS == 0 {
@@ -175,6 +210,12 @@ fn verify(session: &Session) -> Result<(), Failure> {
         })?;
     } else {
         session.out.line(verdict(&report))?;
+        if let Some(root) = &report.root {
+            session.out.line(format!("root over them: {root}"))?;
+        }
+        for checkpoint in &report.checkpoints {
+            session.out.line(checkpoint_line(checkpoint))?;
+        }
         if let Some(fault) = &report.fault {
             session
                 .out
@@ -189,6 +230,21 @@ fn verify(session: &Session) -> Result<(), Failure> {
     }
 }
 
+/// A checkpoint that was kept, and whether the log continues it.
+fn checkpoint_line(checkpoint: &CheckpointReport) -> String {
+    let number = usize::try_from(checkpoint.size).unwrap_or(usize::MAX);
+    let cosigned = match checkpoint.cosignatures {
+        0 => String::new(),
+        several => format!(", with {}", count(several, "cosignature")),
+    };
+    let is_continued = if checkpoint.continued {
+        "the log continues it"
+    } else {
+        "the log contradicts it"
+    };
+    format!("checkpoint of {}{cosigned}: {is_continued}", count(number, "record"))
+}
+
 /// What a verification found, on one line.
 pub(crate) fn verdict(report: &VerifyReport) -> String {
     let number = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
@@ -199,6 +255,7 @@ pub(crate) fn verdict(report: &VerifyReport) -> String {
     );
     match report.fault {
         None => format!("{found}: ok, each is what was written"),
+        Some(_) if report.root.is_some() => format!("{found} fit their hashes; but there is a fault"),
         Some(_) => format!("{found} are what was written; then comes a fault"),
     }
 }

@@ -109,9 +109,13 @@ impl Session {
 
     /// Reads a file that the caller named.
     pub(crate) fn read(&self, path: &Path) -> Result<String, Failure> {
-        let shown = path.display();
-        let bytes = fs::read(path).map_err(|error| self.unusable(format!("{shown} cannot be read: {error}")))?;
-        String::from_utf8(bytes).map_err(|_| self.unusable(format!("{shown} is not UTF-8 text")))
+        String::from_utf8(self.read_bytes(path)?)
+            .map_err(|_| self.unusable(format!("{} is not UTF-8 text", path.display())))
+    }
+
+    /// Reads a file that the caller named, whatever is in it.
+    pub(crate) fn read_bytes(&self, path: &Path) -> Result<Vec<u8>, Failure> {
+        fs::read(path).map_err(|error| self.unusable(format!("{} cannot be read: {error}", path.display())))
     }
 
     /// A command to type next: this program, on the same data.

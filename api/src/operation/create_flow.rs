@@ -6,6 +6,7 @@ use flowledger_engine_core::event::{Actor, FlowDescription, ModuleCommand};
 use flowledger_engine_core::id::{FlowModuleId, IdKind};
 use flowledger_engine_core::module::FlowModule;
 use flowledger_engine_core::result_code::{CodeContext, ResultCode};
+use flowledger_projections::Receipt;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::Engine;
@@ -46,6 +47,12 @@ pub struct CreateFlowResult {
     pub flow_module_id: FlowModuleId,
     /// The version of the module.
     pub version: u64,
+    /// The receipt of the command's record, if one was asked for and the command left a record.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub receipt: Option<Box<Receipt>>,
+    /// Why there is no receipt although one was asked for, and how to get it; the command is on record all the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub receipt_error: Option<String>,
 }
 
 impl Engine {
@@ -69,6 +76,8 @@ impl Engine {
             err_msg: ResultCode::Success.entry().text.to_owned(),
             flow_module_id: id,
             version: done.state.commands.len() as u64,
+            receipt: done.enclosed.receipt,
+            receipt_error: done.enclosed.error,
         })
     }
 
@@ -100,7 +109,9 @@ impl Engine {
         meta: Meta,
         unstored: ResultCode,
     ) -> Result<Done<FlowModule>, EngineError> {
-        self.executor()
+        let receipt = meta.receipt;
+        let mut done = self
+            .executor()
             .execute::<FlowModule>(id.id().to_bytes(), command, meta)
             .await
             .map_err(|refused| {
@@ -113,7 +124,9 @@ impl Engine {
                     _ => refused.error,
                 };
                 error.answered_as(self.profile(), CodeContext::Other)
-            })
+            })?;
+        done.enclosed = self.enclosed(receipt, &done).await;
+        Ok(done)
     }
 }
 

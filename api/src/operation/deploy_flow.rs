@@ -3,6 +3,7 @@
 use flowledger_engine_core::event::{DeployWarning, ModuleCommand, ModuleEvent};
 use flowledger_engine_core::id::{FlowDeployId, FlowModuleId};
 use flowledger_engine_core::result_code::{CodeContext, ResultCode};
+use flowledger_projections::Receipt;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::Engine;
@@ -44,6 +45,12 @@ pub struct DeployFlowResult {
     pub warnings: Vec<DeployWarning>,
     /// The version of the module.
     pub version: u64,
+    /// The receipt of the command's record, if one was asked for and the command left a record.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub receipt: Option<Box<Receipt>>,
+    /// Why there is no receipt although one was asked for, and how to get it; the command is on record all the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub receipt_error: Option<String>,
 }
 
 impl Engine {
@@ -81,6 +88,8 @@ impl Engine {
             flow_deploy_id: flow_deploy_id.clone(),
             warnings: warnings.clone(),
             version: done.state.commands.len() as u64,
+            receipt: done.enclosed.receipt,
+            receipt_error: done.enclosed.error,
         })
     }
 

@@ -3,6 +3,7 @@
 use flowledger_engine_core::event::ModuleCommand;
 use flowledger_engine_core::id::FlowModuleId;
 use flowledger_engine_core::result_code::{CodeContext, ResultCode};
+use flowledger_projections::Receipt;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::Engine;
@@ -33,6 +34,12 @@ pub struct FlowSwitchResult {
     pub flow_module_id: FlowModuleId,
     /// The version of the module.
     pub version: u64,
+    /// The receipt of the command's record, if one was asked for and the command left a record.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub receipt: Option<Box<Receipt>>,
+    /// Why there is no receipt although one was asked for, and how to get it; the command is on record all the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub receipt_error: Option<String>,
 }
 
 impl Engine {
@@ -72,6 +79,8 @@ impl Engine {
             err_msg: code.entry().text.to_owned(),
             flow_module_id: id,
             version: done.state.commands.len() as u64,
+            receipt: done.enclosed.receipt,
+            receipt_error: done.enclosed.error,
         })
     }
 

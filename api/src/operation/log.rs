@@ -6,12 +6,15 @@ use flowledger_engine_core::codec;
 use flowledger_engine_core::event::AnyRecord;
 use flowledger_engine_core::id::FlowInstanceId;
 use flowledger_engine_core::result_code::CodeContext;
-use flowledger_event_store::{Offset, Revision, Stored, StreamId, leaf_hash};
+use flowledger_event_store::merkle::{Edge, TreeHash};
+use flowledger_event_store::{MerkleError, Offset, Revision, StoreError, Stored, StreamId, leaf_hash};
 use serde::Serialize;
 
 use crate::engine::Engine;
 use crate::error::EngineError;
+use crate::operation::receipt::hex;
 use crate::operation::request::{Check, Most};
+use crate::proofs::{self, KeptCheckpoints};
 
 /// Records read at a time.
 const READ_BATCH: usize = 1_000;
@@ -30,6 +33,19 @@ pub struct LogRecord {
 }
 
 impl LogRecord {
+    /// The record with these bytes, as a receipt has them.
+    ///
+    /// # Errors
+    /// 7800 bytes that are no record; 7803 one of a newer release.
+    pub fn of_bytes(position: u64, bytes: &[u8]) -> Result<Self, EngineError> {
+        Ok(Self {
+            position,
+            leaf: leaf_hash(bytes),
+            bytes: bytes.into(),
+            record: codec::decode(bytes)?,
+        })
+    }
+
     /// The record as JSON, with the names of the stored form.
     ///
     /// # Errors
@@ -47,9 +63,30 @@ pub struct VerifyReport {
     pub records: u64,
     /// Streams they belong to.
     pub streams: u64,
-    /// The first fault, at which verification stopped.
+    /// The root of the Merkle tree over those records, from their bytes, in hexadecimal; absent with a fault in a record.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub root: Option<String>,
+    /// The checkpoints that were kept, the newest first, and whether the log continues them; empty if none was signed yet.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub checkpoints: Vec<CheckpointReport>,
+    /// The first fault, at which verification stopped. One that concerns no single record has the last position that it
+    /// concerns.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fault: Option<LogFault>,
+}
+
+/// A checkpoint that was kept, compared with the log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CheckpointReport {
+    /// The number of records it speaks of.
+    pub size: u64,
+    /// The root it proves, in hexadecimal.
+    pub root: String,
+    /// How many cosignatures it has.
+    pub cosignatures: usize,
+    /// Whether the log still begins with those records.
+    pub continued: bool,
 }
 
 /// A record that is not what it should be.
@@ -115,11 +152,17 @@ impl Engine {
     /// Reads the whole log and checks every record: its leaf hash, that positions and versions have no gaps, that it
     /// can be read and names its own stream and version. `progress` is told the position reached.
     ///
+    /// From the records' bytes it computes the root of the Merkle tree, and compares it with the kept checkpoints: so it
+    /// finds records that were changed together with their hashes. Where proofs were asked for before, it compares the
+    /// root with that of the tree's tiles, too.
+    ///
     /// # Errors
-    /// 7008: a store that cannot be read. What is wrong with records is in the report.
+    /// 7008: a store that cannot be read. What is wrong with records, tiles and checkpoints is in the report.
     pub async fn verify_log(&self, mut progress: impl FnMut(u64)) -> Result<VerifyReport, EngineError> {
         let mut report = VerifyReport::default();
         let mut heads: BTreeMap<[u8; 16], u64> = BTreeMap::new();
+        let stored = self.proofs().stored();
+        let mut walk = Walk::past(&stored);
         let head = self.log().head(0).get();
         while report.records < head {
             let batch = match self
@@ -128,7 +171,7 @@ impl Engine {
                 .await
             {
                 Ok(batch) => batch,
-                Err(error @ flowledger_event_store::StoreError::Damaged { .. }) => {
+                Err(error @ StoreError::Damaged { .. }) => {
                     report.fault = Some(LogFault {
                         position: report.records + 1,
                         what: error.to_string(),
@@ -152,6 +195,7 @@ impl Engine {
                 match fault_of(stored, position, &mut heads) {
                     None => {
                         report.records = position;
+                        walk.pass(&stored.leaf);
                         None
                     }
                     Some(what) => Some(LogFault { position, what }),
@@ -164,7 +208,98 @@ impl Engine {
             }
         }
         report.streams = heads.len() as u64;
+        if report.fault.is_none() {
+            report.root = Some(hex(&walk.edge.root()));
+        }
+        self.compare(stored, &walk, &mut report)
+            .await
+            .map_err(|error| error.answered_as(self.profile(), CodeContext::Other))?;
         Ok(report)
+    }
+
+    /// Compares what was read with the kept checkpoints and with the tree's tiles.
+    async fn compare(&self, kept: KeptCheckpoints, walk: &Walk, report: &mut VerifyReport) -> Result<(), EngineError> {
+        let read = walk.edge.size();
+        let is_whole = report.fault.is_none();
+        let fault = |position, what| Some(LogFault { position, what });
+        let checkpoints = match kept {
+            KeptCheckpoints::None => Vec::new(),
+            KeptCheckpoints::Signed(checkpoints) => checkpoints,
+            KeptCheckpoints::Unusable(error) => {
+                let what = format!("the kept checkpoint cannot be relied on: {}", error.detail());
+                report.fault = report.fault.take().or_else(|| fault(read, what));
+                Vec::new()
+            }
+        };
+        for signed in checkpoints {
+            let checkpoint = signed.checkpoint();
+            let root = walk.roots.get(&checkpoint.size);
+            // Behind a fault nothing was read, so nothing is known.
+            if root.is_none() && !is_whole {
+                continue;
+            }
+            let contradiction = proofs::contradiction(checkpoint, read, root);
+            report.checkpoints.push(CheckpointReport {
+                size: checkpoint.size,
+                root: hex(&checkpoint.root),
+                cosignatures: proofs::cosignatures(&signed),
+                continued: contradiction.is_none(),
+            });
+            if let Some(what) = contradiction {
+                let position = checkpoint.size.min(read);
+                report.fault = report.fault.take().or_else(|| fault(position, what));
+            }
+        }
+        if report.fault.is_none() && self.proofs().is_in_use() {
+            let what = match self.proofs().root(read).await {
+                Ok(root) if root == walk.edge.root() => return Ok(()),
+                Ok(_) => {
+                    "the tree's tiles lead to another root than the records; `log verify --rebuild-tree`".to_owned()
+                }
+                Err(MerkleError::Store(error)) if !matches!(error, StoreError::Damaged { .. }) => {
+                    return Err(error.into());
+                }
+                Err(error) => EngineError::from(error).detail().to_owned(),
+            };
+            report.fault = fault(read, what);
+        }
+        Ok(())
+    }
+}
+
+/// The tree over the records that were read: its right edge, and its roots where a checkpoint speaks of them.
+struct Walk {
+    edge: Edge,
+    /// Sizes to look at, with the roots found.
+    roots: BTreeMap<u64, TreeHash>,
+    wanted: Vec<u64>,
+}
+
+impl Walk {
+    fn past(kept: &KeptCheckpoints) -> Self {
+        let wanted = match kept {
+            KeptCheckpoints::Signed(checkpoints) => checkpoints.iter().map(|signed| signed.checkpoint().size).collect(),
+            KeptCheckpoints::None | KeptCheckpoints::Unusable(_) => Vec::new(),
+        };
+        let mut walk = Self {
+            edge: Edge::default(),
+            roots: BTreeMap::new(),
+            wanted,
+        };
+        walk.look();
+        walk
+    }
+
+    fn pass(&mut self, leaf: &TreeHash) {
+        self.edge.append(leaf);
+        self.look();
+    }
+
+    fn look(&mut self) {
+        let size = self.edge.size();
+        if self.wanted.contains(&size) {
+            self.roots.insert(size, self.edge.root());
+        }
     }
 }
 

@@ -35,6 +35,9 @@ pub struct CommandOptions {
     /// reference engine's plug-ins send it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub extend_properties: Option<Properties>,
+    /// Whether the answer is to carry the receipt of the command's record. Not recorded.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub receipt: bool,
 }
 
 /// Checks members in the order of the API document; the first bad one is named.
@@ -113,6 +116,7 @@ impl<'l> Check<'l> {
             command_id,
             expected_version,
             extend_properties: _,
+            receipt,
         } = options;
         let actor = actor.unwrap_or_default();
         for (name, text) in [
@@ -131,6 +135,7 @@ impl<'l> Check<'l> {
             actor,
             reason,
             expected_version,
+            receipt,
         })
     }
 }

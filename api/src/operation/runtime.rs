@@ -41,12 +41,16 @@ impl Engine {
             | InstanceCommand::RestoreInstance { .. }
             | InstanceCommand::TerminateProcess { .. } => CodeContext::Other,
         };
+        let receipt = meta.receipt;
         match self
             .executor()
             .execute::<FlowInstance>(id.id().to_bytes(), command, meta)
             .await
         {
-            Ok(done) => Ok(done),
+            Ok(mut done) => {
+                done.enclosed = self.enclosed(receipt, &done).await;
+                Ok(done)
+            }
             Err(Refused { mut error, task, state }) => {
                 if error.code() == ResultCode::InstanceNotFound {
                     error = self.no_instance(id).await?;
@@ -90,6 +94,10 @@ impl Engine {
             let mut error = EngineError::new(outcome.code, outcome.detail.as_deref().unwrap_or_default());
             self.describe(&mut error, state, outcome.rests.first().map(|rest| &rest.node))
                 .await?;
+            // A commit that failed on its way is on record, too.
+            let about = error.about_mut();
+            about.receipt.clone_from(&done.enclosed.receipt);
+            about.receipt_error.clone_from(&done.enclosed.error);
             return Err(error.answered_as(self.profile(), CodeContext::Commit));
         }
         let deployments = self.deployments_of(state).await?;
@@ -102,6 +110,8 @@ impl Engine {
         result
             .extend_properties
             .extend(echoed.filter(|(name, _)| !BRANCH_PROPERTIES.contains(&&**name)));
+        result.receipt.clone_from(&done.enclosed.receipt);
+        result.receipt_error.clone_from(&done.enclosed.error);
         Ok(result)
     }
 

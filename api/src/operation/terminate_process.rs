@@ -3,6 +3,7 @@
 use flowledger_engine_core::event::InstanceCommand;
 use flowledger_engine_core::id::FlowInstanceId;
 use flowledger_engine_core::result_code::{CodeContext, ResultCode};
+use flowledger_projections::Receipt;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::Engine;
@@ -68,6 +69,12 @@ pub struct TerminateResult {
     pub status: i32,
     /// The version of the instance.
     pub version: u64,
+    /// The receipt of the command's record, if one was asked for and the command left a record.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub receipt: Option<Box<Receipt>>,
+    /// Why there is no receipt although one was asked for, and how to get it; the command is on record all the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub receipt_error: Option<String>,
 }
 
 impl Engine {
@@ -100,6 +107,8 @@ impl Engine {
             flow_instance_id: id,
             status: done.state.status().number(),
             version: done.state.commands.len() as u64,
+            receipt: done.enclosed.receipt,
+            receipt_error: done.enclosed.error,
         })
     }
 }

@@ -3,6 +3,7 @@
 use flowledger_engine_core::event::ModuleCommand;
 use flowledger_engine_core::id::FlowModuleId;
 use flowledger_engine_core::result_code::{CodeContext, ResultCode};
+use flowledger_projections::Receipt;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::Engine;
@@ -45,6 +46,12 @@ pub struct UpdateFlowResult {
     pub err_msg: String,
     /// The version of the module.
     pub version: u64,
+    /// The receipt of the command's record, if one was asked for and the command left a record.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub receipt: Option<Box<Receipt>>,
+    /// Why there is no receipt although one was asked for, and how to get it; the command is on record all the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub receipt_error: Option<String>,
 }
 
 impl Engine {
@@ -63,6 +70,8 @@ impl Engine {
             err_code: ResultCode::Success.number(),
             err_msg: ResultCode::Success.entry().text.to_owned(),
             version: done.state.commands.len() as u64,
+            receipt: done.enclosed.receipt,
+            receipt_error: done.enclosed.error,
         })
     }
 

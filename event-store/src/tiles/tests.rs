@@ -219,6 +219,19 @@ fn one_step_or_many_give_the_same_index() {
     );
 }
 
+#[test]
+fn catching_up_in_steps_ends_where_the_log_ends() {
+    let store = memory(2500);
+    let log = MerkleLog::new(store.clone(), 0);
+    let mut sizes = Vec::new();
+    while block_on(log.catch_up_some()).unwrap() {
+        sizes.push(log.size());
+    }
+    assert_eq!(sizes, [1024, 2048, 2500]);
+    assert!(!block_on(log.catch_up_some()).unwrap());
+    assert_eq!(block_on(log.root(2500)).unwrap(), caught_up(&store).shown().edge.root());
+}
+
 /// An index that fails when told to, and can be put back to where it was after some of its changes.
 #[derive(Default)]
 struct Frail {
