@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 
 use crate::conformance::{Bench, Verdict};
 use crate::scenario::{
-    Answer, Body, Commit, ElementView, NodeView, Profile, Rollback, Runtime, Start, Subject, TaskView, Terminate,
-    Variable, Variables,
+    Answer, Body, Commit, CompensationView, ElementView, Lifecycle, NodeView, Profile, Redo, Rollback, RollbackTo,
+    Runtime, Start, Subject, TargetTaskView, TargetView, TaskView, Terminate, Transition, Variable, Variables,
 };
 
 /// The moment every record of a test is stamped with: 2020-12-15T07:05:44Z.
@@ -199,7 +199,45 @@ fn runtime(value: &Value) -> Body {
         flow_instance: text(value, "flowInstanceId"),
         status: number(value, "status"),
         tasks: tasks.collect(),
+        compensations: compensations(value),
     })
+}
+
+fn compensations(value: &Value) -> Vec<CompensationView> {
+    let told = list(value, "compensations").iter().map(|told| CompensationView {
+        node: text(told, "nodeInstanceId"),
+        model_key: text(told, "modelKey"),
+        name: text(told, "name"),
+    });
+    told.collect()
+}
+
+fn target(value: &Value) -> TargetView {
+    let possible = value["possible"].as_bool().expect("a target is possible or not");
+    let refused = value["errCode"].as_i64();
+    assert_eq!(possible, refused.is_none(), "either possible or a code in {value}");
+    assert_eq!(possible, value["errMsg"].is_null(), "a code has its reason in {value}");
+    let active = list(value, "activeTasks").iter().map(|task| TargetTaskView {
+        model_key: text(task, "modelKey"),
+        flow_instance: text(task, "flowInstanceId"),
+        node: task["nodeInstanceId"].as_str().map(str::to_owned),
+        variables: variables(task),
+    });
+    let changes = list(value, "dataChanges").iter().map(|change| {
+        (
+            text(change, "key"),
+            change.get("now").cloned(),
+            change.get("then").cloned(),
+        )
+    });
+    TargetView {
+        node: node(&value["nodeInstance"]),
+        flow_instance: text(value, "flowInstanceId"),
+        refused,
+        active: active.collect(),
+        changes: changes.collect(),
+        compensations: compensations(value),
+    }
 }
 
 fn node(value: &Value) -> NodeView {
@@ -274,6 +312,51 @@ impl Subject for EngineSubject {
         let param = self.request(request, rollback.command_id.as_ref());
         let result = self.engine.rollback_task(param);
         self.answer(&result, runtime)
+    }
+
+    fn rollback_to(&mut self, rollback: &RollbackTo) -> Answer {
+        let mut request = json!({ "flowInstanceId": rollback.flow_instance_id });
+        if let Some(node) = &rollback.node_instance_id {
+            request["nodeInstanceId"] = json!(node);
+        }
+        if let Some(key) = &rollback.model_key {
+            request["modelKey"] = json!(key);
+        }
+        let param = self.request(request, rollback.command_id.as_ref());
+        let result = self.engine.rollback_to(param);
+        self.answer(&result, runtime)
+    }
+
+    fn redo(&mut self, redo: &Redo) -> Answer {
+        let request = json!({ "flowInstanceId": redo.flow_instance_id });
+        let param = self.request(request, redo.command_id.as_ref());
+        let result = self.engine.redo_rollback(param);
+        self.answer(&result, runtime)
+    }
+
+    fn lifecycle(&mut self, lifecycle: &Lifecycle) -> Answer {
+        let mut request = json!({ "flowInstanceId": lifecycle.flow_instance_id });
+        if let Some(reason) = &lifecycle.reason {
+            request["reason"] = json!(reason);
+        }
+        if let Some(option) = &lifecycle.reason_option {
+            request["reasonOption"] = json!(option);
+        }
+        let param = self.request(request, lifecycle.command_id.as_ref());
+        let result = match lifecycle.transition {
+            Transition::Suspend => self.engine.suspend_instance(param),
+            Transition::Resume => self.engine.resume_instance(param),
+            Transition::Abort => self.engine.abort_instance(param),
+            Transition::Restore => self.engine.restore_instance(param),
+        };
+        self.answer(&result, |json| Body::Lifecycle(number(json, "status")))
+    }
+
+    fn rollback_targets(&mut self, flow_instance_id: &str) -> Answer {
+        let result = self.engine.get_rollback_targets(flow_instance_id);
+        self.answer(&result, |json| {
+            Body::Targets(list(json, "targets").iter().map(target).collect())
+        })
     }
 
     fn terminate(&mut self, terminate: &Terminate) -> Answer {

@@ -9,6 +9,7 @@ use proptest::strategy::ValueTree as _;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use serde_json::{Value, json};
 
+use crate::dice::Dice;
 use crate::scenario::{Flow, Operation, Step, Variable};
 
 /// Nodes after which blocks are rendered as plain tasks.
@@ -661,7 +662,43 @@ pub enum Choice {
     ResendChanged(Index),
     /// Start one more instance of the same flow.
     Start(Vec<Variable>),
+    /// Go back to a user task ever seen.
+    RollbackTo(Index),
+    /// Go back to any node instance ever seen.
+    RollbackToAny(Index),
+    /// Go back to the element of a node instance ever seen.
+    RollbackToKey(Index),
+    /// Go back to an element that is in no model, or to a node instance that exists nowhere.
+    RollbackToUnknown(bool),
+    /// Take the last rollback back.
+    Redo,
+    /// The same, if the command before was a rollback or a redo.
+    RedoAtOnce,
+    /// Start one more instance of the same flow if nothing is active in this one.
+    StartAgain(Vec<Variable>),
+    /// Ask where one may go back to.
+    Targets,
+    /// A lifecycle command, whether it fits or not.
+    Transition(Operation, Reason),
+    /// The lifecycle command that lets a held instance go on; nothing in others.
+    Release,
 }
+
+/// The reason of a lifecycle command.
+#[derive(Debug, Clone, Copy)]
+pub enum Reason {
+    /// None at all.
+    None,
+    /// In words.
+    Words,
+    /// One that some flows offer.
+    Option,
+    /// One that no flow offers.
+    Unknown,
+}
+
+/// The option that flows with `reasonOptions` offer.
+const REASON_OPTION: &str = "by the customer";
 
 /// A command word of up to `length` commands.
 pub fn word(length: usize) -> impl Strategy<Value = Vec<Choice>> {
@@ -698,6 +735,54 @@ pub fn busy_word(length: usize) -> impl Strategy<Value = Vec<Choice>> {
     prop::collection::vec(choice, 1..length)
 }
 
+/// A command word of up to `length` commands that goes back, forth and nowhere, but gets on.
+pub fn going_back_word(length: usize) -> impl Strategy<Value = Vec<Choice>> {
+    let index = any::<Index>;
+    let transition = select(vec![
+        Operation::Suspend,
+        Operation::Resume,
+        Operation::Abort,
+        Operation::Restore,
+    ]);
+    let reason = prop_oneof![
+        6 => Just(Reason::Option),
+        3 => Just(Reason::Words),
+        1 => Just(Reason::None),
+        1 => Just(Reason::Unknown),
+    ];
+    let forth = prop_oneof![
+        30 => (index(), full_variables()).prop_map(|(index, variables)| Choice::CommitActive(index, variables)),
+        14 => (index(), variables()).prop_map(|(index, variables)| Choice::CommitActive(index, variables)),
+        1 => (index(), variables()).prop_map(|(index, variables)| Choice::CommitAny(index, variables)),
+    ];
+    let back = prop_oneof![
+        4 => index().prop_map(Choice::RollbackActive),
+        3 => index().prop_map(Choice::RollbackAny),
+        2 => Just(Choice::RollbackCompleted),
+        14 => index().prop_map(Choice::RollbackTo),
+        1 => index().prop_map(Choice::RollbackToAny),
+        2 => index().prop_map(Choice::RollbackToKey),
+        1 => any::<bool>().prop_map(Choice::RollbackToUnknown),
+        3 => Just(Choice::Redo),
+        24 => Just(Choice::RedoAtOnce),
+    ];
+    let aside = prop_oneof![
+        8 => Just(Choice::Targets),
+        6 => (transition, reason).prop_map(|(transition, reason)| Choice::Transition(transition, reason)),
+        14 => Just(Choice::Release),
+        12 => start_variables().prop_map(Choice::StartAgain),
+        2 => index().prop_map(Choice::Resend),
+        1 => index().prop_map(Choice::ResendChanged),
+    ];
+    let choice = prop_oneof![
+        90 => forth,
+        70 => back,
+        65 => aside,
+        1 => any::<bool>().prop_map(Choice::Terminate),
+    ];
+    prop::collection::vec(choice, length / 3..=length)
+}
+
 /// A node instance that an answer showed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KnownNode {
@@ -722,6 +807,8 @@ pub struct Known {
     pub given: Vec<Step>,
     /// The module each call activity's commit passes, by element key; none passes nothing.
     pub call_flow: Option<String>,
+    /// The commands that hold the instance the word drives, in order; one that was terminated is held for good.
+    pub holds: Vec<Operation>,
 }
 
 impl Known {
@@ -742,26 +829,12 @@ impl Known {
     /// The step a choice stands for now; none if there is nothing to choose.
     #[must_use]
     pub fn step(&self, choice: &Choice) -> Option<Step> {
-        let instance = self.instances.last().cloned().unwrap_or_else(|| "none".to_owned());
-        let command = |op: Operation, task: Option<String>, variables: Option<&[Variable]>| {
-            let mut step = Step::new(op);
-            step.instance = Some(instance.clone());
-            step.task = task;
-            step.variables = variables.map(<[Variable]>::to_vec);
-            // Every other command comes with an id.
-            step.command_id = self
-                .given
-                .len()
-                .is_multiple_of(2)
-                .then(|| format!("command-{}", self.given.len()));
-            step
-        };
         let commit = |task: String, variables: &[Variable]| {
-            let mut step = command(Operation::Commit, Some(task), Some(variables));
+            let mut step = self.command(Operation::Commit, Some(task), Some(variables));
             step.call_activity_flow.clone_from(&self.call_flow);
             step
         };
-        let rollback = |task: String| command(Operation::Rollback, Some(task), None);
+        let rollback = |task: String| self.command(Operation::Rollback, Some(task), None);
         let is_task = |node: &&KnownNode| {
             ["UserTask", "CallActivity"]
                 .iter()
@@ -809,7 +882,7 @@ impl Known {
             }
             Choice::RollbackUnknown => rollback("unknown".to_owned()),
             Choice::Terminate(effective) => {
-                let mut step = command(Operation::Terminate, None, None);
+                let mut step = self.command(Operation::Terminate, None, None);
                 step.effective = Some(*effective);
                 step
             }
@@ -822,20 +895,121 @@ impl Known {
                             .get_or_insert_default()
                             .push(Variable::new("changed", json!(1)));
                     }
-                    Operation::Rollback => step.op = Operation::Commit,
+                    Operation::Rollback | Operation::RollbackTo => step.op = Operation::Commit,
+                    Operation::Redo => {
+                        step.op = Operation::RollbackTo;
+                        step.task = Some("unknown".to_owned());
+                    }
+                    Operation::Suspend => step.op = Operation::Resume,
+                    Operation::Resume => step.op = Operation::Suspend,
+                    Operation::Abort => step.op = Operation::Restore,
+                    Operation::Restore => step.op = Operation::Abort,
                     Operation::Terminate => step.effective = step.effective.map(|effective| !effective),
                     _ => return None,
                 }
                 step
             }
-            Choice::Start(variables) => {
-                let mut step = command(Operation::Start, None, Some(variables));
+            Choice::StartAgain(_) if !active.is_empty() && !self.holds.contains(&Operation::Terminate) => {
+                return None;
+            }
+            Choice::Start(variables) | Choice::StartAgain(variables) => {
+                let mut step = self.command(Operation::Start, None, Some(variables));
                 step.instance = None;
                 step.flow = Some("main".to_owned());
                 step.name = Some(format!("i{}", self.given.len() + 1));
                 step
             }
+            Choice::RollbackTo(_)
+            | Choice::RollbackToAny(_)
+            | Choice::RollbackToKey(_)
+            | Choice::RollbackToUnknown(_)
+            | Choice::Redo
+            | Choice::RedoAtOnce
+            | Choice::Targets
+            | Choice::Transition(..)
+            | Choice::Release => return self.step_back(choice),
         })
+    }
+
+    /// The step of a choice that goes back or holds.
+    fn step_back(&self, choice: &Choice) -> Option<Step> {
+        let pick = |is_meant: fn(&&KnownNode) -> bool, index: &Index| {
+            let nodes: Vec<&KnownNode> = self.nodes.iter().filter(is_meant).collect();
+            (!nodes.is_empty()).then(|| nodes[index.index(nodes.len())])
+        };
+        let back_to = |node: &KnownNode| self.command(Operation::RollbackTo, Some(node.label.clone()), None);
+        Some(match choice {
+            Choice::RollbackTo(index) => back_to(pick(|node| node.model_key.starts_with("UserTask"), index)?),
+            Choice::RollbackToAny(index) => back_to(pick(|_| true, index)?),
+            Choice::RollbackToKey(index) => {
+                let mut step = self.command(Operation::RollbackTo, None, None);
+                step.key = Some(pick(|_| true, index)?.model_key.clone());
+                step
+            }
+            Choice::RollbackToUnknown(by_key) => {
+                let mut step = self.command(Operation::RollbackTo, None, None);
+                if *by_key {
+                    step.key = Some("nowhere".to_owned());
+                } else {
+                    step.task = Some("unknown".to_owned());
+                }
+                step
+            }
+            Choice::RedoAtOnce
+                if !matches!(
+                    self.given.last()?.op,
+                    Operation::Rollback | Operation::RollbackTo | Operation::Redo
+                ) =>
+            {
+                return None;
+            }
+            Choice::Redo | Choice::RedoAtOnce => self.command(Operation::Redo, None, None),
+            Choice::Targets => {
+                let mut step = self.command(Operation::GetRollbackTargets, None, None);
+                step.command_id = None;
+                step
+            }
+            Choice::Transition(op, reason) => {
+                let mut step = self.command(*op, None, None);
+                match reason {
+                    Reason::None => {}
+                    Reason::Words => step.reason = Some("as agreed".to_owned()),
+                    Reason::Option => step.reason_option = Some(REASON_OPTION.to_owned()),
+                    Reason::Unknown => step.reason_option = Some("of no flow".to_owned()),
+                }
+                step
+            }
+            Choice::Release => {
+                let release = match self.holds.last()? {
+                    Operation::Suspend => Operation::Resume,
+                    Operation::Abort => Operation::Restore,
+                    _ => return None,
+                };
+                let mut step = self.command(release, None, None);
+                // One of the two fits; the turn decides which is tried.
+                if self.given.len().is_multiple_of(3) {
+                    step.reason = Some("as agreed".to_owned());
+                } else {
+                    step.reason_option = Some(REASON_OPTION.to_owned());
+                }
+                step
+            }
+            _ => return None,
+        })
+    }
+
+    fn command(&self, op: Operation, task: Option<String>, variables: Option<&[Variable]>) -> Step {
+        let mut step = Step::new(op);
+        step.instance = Some(self.instances.last().cloned().unwrap_or_else(|| "none".to_owned()));
+        step.task = task;
+        step.variables = variables.map(<[Variable]>::to_vec);
+        // Every other command comes with an id.
+        step.command_id = self
+            .given
+            .len()
+            .is_multiple_of(2)
+            .then(|| format!("command-{}", self.given.len()));
+        step
     }
 
     fn with_id(&self, index: Index) -> Option<&Step> {
@@ -846,9 +1020,15 @@ impl Known {
     /// Notes a command that was given.
     pub fn note(&mut self, step: &Step, succeeded: bool) {
         self.given.push(step.clone());
+        match step.op {
+            Operation::Suspend | Operation::Abort | Operation::Terminate if succeeded => self.holds.push(step.op),
+            Operation::Resume | Operation::Restore if succeeded => drop(self.holds.pop()),
+            _ => {}
+        }
         let is_known = step.name.as_ref().is_none_or(|name| self.instances.contains(name));
         if step.op == Operation::Start && succeeded && !is_known {
             self.instances.extend(step.name.clone());
+            self.holds.clear();
             self.foreign = std::mem::take(&mut self.nodes)
                 .into_iter()
                 .map(|node| node.label)
@@ -952,6 +1132,54 @@ pub fn parallel_case() -> impl Strategy<Value = Case> {
         start,
         word,
     })
+}
+
+/// Test cases of going back and of holding instances, mostly with forks. Some nodes have an `onRollback`, some flows
+/// offer reasons.
+pub fn going_back_case() -> impl Strategy<Value = Case> {
+    let plans = prop_oneof![4 => forking_models(), 1 => calling_models()];
+    let word = going_back_word(60);
+    (plans, any::<u64>(), hook_answer(), start_variables(), word).prop_map(|(plans, seed, hook_answer, start, word)| {
+        let mut flows = flows(&plans);
+        with_meaning(&mut flows, &mut Dice::new(seed));
+        Case {
+            flows,
+            hook_answer,
+            start,
+            word,
+        }
+    })
+}
+
+/// Gives some nodes an `onRollback` and some flows `reasonOptions`.
+fn with_meaning(flows: &mut [Flow], dice: &mut Dice) {
+    // A node that forbids keeps much else from happening.
+    let forbids = if dice.percent(40) { 8 } else { 0 };
+    for flow in flows {
+        let elements = flow.flow_model["flowElementList"].as_array_mut();
+        for element in elements.into_iter().flatten() {
+            // Neither sequence flows nor the start event.
+            if matches!(element["type"].as_i64(), Some(1 | 2)) {
+                continue;
+            }
+            let means = match dice.below(100) {
+                0..18 => format!("compensate: undo {}", element["key"].as_str().unwrap_or_default()),
+                18..24 => "ignore".to_owned(),
+                other if other < 24 + forbids => "forbid".to_owned(),
+                _ => continue,
+            };
+            element["properties"]["onRollback"] = json!(means);
+        }
+        if dice.percent(40) {
+            let mut options = json!({});
+            for command in ["suspend", "resume", "abort", "restore"] {
+                if dice.percent(60) {
+                    options[command] = json!(["duplicate", REASON_OPTION]);
+                }
+            }
+            flow.flow_model["reasonOptions"] = options;
+        }
+    }
 }
 
 /// A fork of branches that are rows of user tasks, and what the commit of each task submits.

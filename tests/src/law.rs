@@ -1,10 +1,11 @@
 //! The law of rollback: after a rollback to a task, data and active tasks equal those of a run in which the task's commit
-//! and every command that depends on it were never given, the others in their order.
+//! and every command that depends on it were never given, the others in their order. A redo gives them again. What
+//! getRollbackTargets offers and refuses follows from the law as well.
 //!
 //! Knows no rule of rollback: it keeps the word of commits that still count, runs what is left of it on a fresh
 //! interpreter, and compares. A task activation is the same in two runs if it is the same visit of the same place.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -13,8 +14,8 @@ use crate::differential::Follower;
 use crate::generate::Case;
 use crate::naive::Naive;
 use crate::scenario::{
-    Answer, Body, Commit, ElementView, Flow, Operation, Outcome, Profile, Session, Step, Subject, TaskView, Variable,
-    Variables,
+    Answer, Body, Commit, ElementView, Flow, Operation, Outcome, Profile, Session, Step, Subject, TargetView, TaskView,
+    Variable, Variables,
 };
 
 /// Where a task is: the keys of the call activities around it, outermost first, then its own.
@@ -135,6 +136,8 @@ impl Standing {
 /// A commit that counts: which visit of which place it consumed, and what it submitted.
 #[derive(Debug, Clone)]
 struct Given {
+    /// The node instance, with the subject that is followed.
+    node: String,
     path: Path,
     visit: usize,
     variables: Vec<Variable>,
@@ -229,10 +232,70 @@ struct Origin {
     profile: Profile,
 }
 
+impl Origin {
+    /// The `onRollback` of the element at a place.
+    fn means(&self, path: &[String]) -> &str {
+        let mut flow = "main";
+        let mut means = "";
+        for key in path {
+            let model = self.flows.iter().find(|known| known.name == flow);
+            let elements = model.and_then(|model| model.flow_model["flowElementList"].as_array());
+            let element = elements.into_iter().flatten().find(|element| element["key"] == **key);
+            let text = |name: &str| {
+                let text = element.and_then(|element| element["properties"][name].as_str());
+                text.unwrap_or_default()
+            };
+            means = text("onRollback");
+            flow = text("callActivityFlowModuleId").trim_start_matches("$module:");
+        }
+        means
+    }
+
+    /// A run of the word without one of its commits and without those that cannot be given then.
+    fn without(&self, followed: &Followed, place: usize) -> Result<(Run, Vec<Given>), String> {
+        let mut run = Run::new(self, &followed.start);
+        let mut left = Vec::new();
+        for (index, given) in followed.word.iter().enumerate() {
+            if index != place && run.give(given)? {
+                left.push(given.clone());
+            }
+        }
+        Ok((run, left))
+    }
+}
+
+/// How many completed node instances each place has that a rollback over them has a meaning for.
+fn meant<S: Subject>(origin: &Origin, subject: &mut S, flow_instance_id: &str) -> BTreeMap<Path, BTreeSet<String>> {
+    fn collect(
+        origin: &Origin,
+        elements: &[ElementView],
+        around: &[String],
+        meant: &mut BTreeMap<Path, BTreeSet<String>>,
+    ) {
+        for element in elements {
+            let mut path = around.to_vec();
+            path.push(element.model_key.clone());
+            if let (Some(node), 1) = (&element.node, element.status)
+                && !matches!(origin.means(&path), "" | "ignore")
+            {
+                meant.entry(path.clone()).or_default().insert(node.clone());
+            }
+            collect(origin, element.sub.as_deref().unwrap_or_default(), &path, meant);
+        }
+    }
+    let mut all = BTreeMap::new();
+    if let Body::Elements(elements) = subject.history_elements(flow_instance_id, true).body {
+        collect(origin, &elements, &[], &mut all);
+    }
+    all
+}
+
 /// What counts in one flow instance.
 struct Followed {
     start: Vec<Variable>,
     word: Vec<Given>,
+    /// The words before the rollbacks since the last commit.
+    before_rollbacks: Vec<Vec<Given>>,
     run: Run,
     known: BTreeMap<String, Variables>,
     terminated: bool,
@@ -249,6 +312,12 @@ pub struct RollbackLaw<S> {
     pub dependents: usize,
     /// Commits that stayed although they were given after the target's.
     pub independents: usize,
+    /// Redos that were checked.
+    pub redos: usize,
+    /// Targets that were offered, and rightly so.
+    pub offered: usize,
+    /// Targets that were rightly refused, by code.
+    pub refused: BTreeMap<i64, usize>,
 }
 
 impl<S: Subject> RollbackLaw<S> {
@@ -265,6 +334,9 @@ impl<S: Subject> RollbackLaw<S> {
             rollbacks: 0,
             dependents: 0,
             independents: 0,
+            redos: 0,
+            offered: 0,
+            refused: BTreeMap::new(),
         }
     }
 
@@ -283,6 +355,7 @@ impl<S: Subject> RollbackLaw<S> {
             run: Run::new(&self.origin, &start),
             start,
             word: Vec::new(),
+            before_rollbacks: Vec::new(),
             known,
             terminated: false,
         };
@@ -298,6 +371,7 @@ impl<S: Subject> RollbackLaw<S> {
             return Err(format!("without rollbacks {:?} is not active", task.path));
         };
         let given = Given {
+            node: task.node.clone(),
             path: task.path.clone(),
             visit,
             variables: step.variables.clone().unwrap_or_default(),
@@ -305,34 +379,94 @@ impl<S: Subject> RollbackLaw<S> {
         };
         followed.run.give(&given)?;
         followed.word.push(given);
+        followed.before_rollbacks.clear();
         Ok(())
     }
 
-    fn rolled_back(&mut self, id: &str, answer: &Answer) -> Result<(), String> {
+    /// After a rollback to the node instance `target`, or if none is known to the place that the answer shows first.
+    fn rolled_back(&mut self, id: &str, target: &str, answer: &Answer) -> Result<(), String> {
         let followed = self.instances.get_mut(id).ok_or("nothing was started")?;
         let Body::Runtime(runtime) = &answer.body else {
             return Err("a rollback shows no task".to_owned());
         };
         shown(&runtime.tasks, &mut followed.known);
-        let target = first_path(&runtime.tasks);
-        let place = followed
-            .word
-            .iter()
-            .rposition(|given| given.path == target)
-            .ok_or_else(|| format!("{target:?} was never committed"))?;
-        let word = std::mem::take(&mut followed.word);
-        followed.run = Run::new(&self.origin, &followed.start);
+        let path = first_path(&runtime.tasks);
+        let word = &followed.word;
+        let place = word.iter().position(|given| given.node == target);
+        let place = place.or_else(|| word.iter().rposition(|given| given.path == path));
+        let place = place.ok_or_else(|| format!("{path:?} was never committed"))?;
+        if word[place].path != path {
+            return Err(format!("{:?} was to be opened, not {path:?}", word[place].path));
+        }
+        let (run, left) = self.origin.without(followed, place)?;
         self.rollbacks += 1;
-        for (index, given) in word.into_iter().enumerate() {
-            if index == place {
-                continue;
+        self.independents += left.len().saturating_sub(place);
+        self.dependents += word.len() - 1 - left.len();
+        followed.run = run;
+        let before = std::mem::replace(&mut followed.word, left);
+        followed.before_rollbacks.push(before);
+        Ok(())
+    }
+
+    fn redone(&mut self, id: &str) -> Result<(), String> {
+        let followed = self.instances.get_mut(id).ok_or("nothing was started")?;
+        followed.word = followed.before_rollbacks.pop().ok_or("there was no rollback")?;
+        let all = followed.word.len();
+        let (run, left) = self.origin.without(followed, all)?;
+        if left.len() != all {
+            return Err("a commit that counts again cannot be given".to_owned());
+        }
+        followed.run = run;
+        self.redos += 1;
+        Ok(())
+    }
+
+    /// Judges what getRollbackTargets says of a task.
+    fn judge(&mut self, id: &str, target: &TargetView) -> Result<(), String> {
+        let Some(followed) = self.instances.get(id) else {
+            return Ok(());
+        };
+        let subject = &mut self.session.subject;
+        let Body::Flow { status, .. } = subject.flow_instance(id).body else {
+            return Err("the instance is gone".to_owned());
+        };
+        let place = followed.word.iter().position(|given| given.node == target.node.node);
+        let refused = match (status, place) {
+            (6, _) => Some(7400),
+            (5, _) => Some(7406),
+            (1 | 3, _) => Some(4004),
+            (_, None) => Some(7409),
+            (_, Some(place)) => {
+                let given = followed.word[place].clone();
+                let (mut run, _) = self.origin.without(followed, place)?;
+                let opened = run.at(&given.path).filter(|(_, visit)| *visit == given.visit);
+                let now = meant(&self.origin, subject, id);
+                let then = meant(&self.origin, &mut run.session.subject, &run.id);
+                let mut undone: Vec<(&str, &str)> = Vec::new();
+                for (path, nodes) in &now {
+                    let left = then.get(path).map_or(0, BTreeSet::len);
+                    let key = path.last().map_or("", String::as_str);
+                    undone.extend((left..nodes.len()).map(|_| (key, self.origin.means(path))));
+                }
+                if opened.is_none() {
+                    Some(7413)
+                } else if undone.iter().any(|(_, means)| *means == "forbid") {
+                    Some(7415)
+                } else {
+                    if target.refused.is_none() {
+                        let without = run.standing();
+                        keeps_promise(subject, id, target, &without, undone)?;
+                    }
+                    None
+                }
             }
-            if followed.run.give(&given)? {
-                self.independents += usize::from(index > place);
-                followed.word.push(given);
-            } else {
-                self.dependents += 1;
-            }
+        };
+        if refused != target.refused {
+            return Err(format!("by the law {refused:?} for {target:#?}"));
+        }
+        match refused {
+            None => self.offered += 1,
+            Some(code) => *self.refused.entry(code).or_default() += 1,
         }
         Ok(())
     }
@@ -346,6 +480,68 @@ impl<S: Subject> RollbackLaw<S> {
         stands.difference(&without).map_or(Ok(()), Err)
     }
 }
+
+/// Whether a target promises what the law brings.
+fn keeps_promise<S: Subject>(
+    subject: &mut S,
+    id: &str,
+    target: &TargetView,
+    without: &Standing,
+    undone: Vec<(&str, &str)>,
+) -> Result<(), String> {
+    let told = |what: &str| Err(format!("{what} of {target:#?}\nby the law\n{without:#?}"));
+    let mut promised: Vec<(&String, &Variables)> = Vec::new();
+    promised.extend(target.active.iter().map(|task| (&task.model_key, &task.variables)));
+    promised.sort_by_key(|(key, variables)| (*key, format!("{variables:?}")));
+    let tasks = without
+        .tasks
+        .iter()
+        .filter_map(|(path, data)| Some((path.last()?, data)));
+    let mut tasks: Vec<(&String, &Option<Variables>)> = tasks.collect();
+    tasks.sort_by_key(|(key, variables)| (*key, format!("{:?}", variables.as_ref())));
+    let mut keys = promised.iter().map(|(key, _)| *key).collect::<Vec<_>>();
+    keys.sort();
+    if keys != tasks.iter().map(|(key, _)| *key).collect::<Vec<_>>() {
+        return told("active tasks");
+    }
+    for (key, data) in &tasks {
+        let Some(data) = data else { continue };
+        let is_it = |(other, variables): &(&String, &Variables)| other == key && *variables == data;
+        if !promised.iter().any(is_it) {
+            return told("variables");
+        }
+    }
+    let Body::Variables(mut data) = subject.instance_data(id, true).body else {
+        return told("data");
+    };
+    for (key, now, then) in &target.changes {
+        if data.get(key) != now.as_ref() || now == then {
+            return told("changes");
+        }
+        match then {
+            Some(value) => data.insert(key.clone(), value.clone()),
+            None => data.remove(key),
+        };
+    }
+    if without.data[1].body != Body::Variables(data) {
+        return told("data then");
+    }
+    let compensations = target.compensations.iter();
+    let mut listed: Vec<(&str, &str)> = compensations
+        .map(|told| (told.model_key.as_str(), told.name.as_str()))
+        .collect();
+    let named = |(key, means)| (key, str::trim(str::trim_start_matches(means, "compensate:")));
+    let mut undone: Vec<(&str, &str)> = undone.into_iter().map(named).collect();
+    listed.sort_unstable();
+    undone.sort_unstable();
+    if listed != undone {
+        return told("compensations");
+    }
+    Ok(())
+}
+
+/// Completed tasks that are judged of one answer; each takes a run of its own.
+const JUDGED_TARGETS: usize = 6;
 
 impl<S: Subject> Follower for RollbackLaw<S> {
     fn follow(&mut self, step: &Step, _oracle: &Outcome) -> Result<(), String> {
@@ -368,8 +564,28 @@ impl<S: Subject> Follower for RollbackLaw<S> {
             }
             // A rollback given again with its id is answered from memory and moves nothing.
             (Operation::Rollback, 1003) if active_tasks(&mut self.session.subject, &id) != before => {
-                self.rolled_back(&id, answer).map_err(told)?;
+                self.rolled_back(&id, "", answer).map_err(told)?;
                 self.compare(&id).map_err(told)?;
+            }
+            (Operation::RollbackTo, 1003) if active_tasks(&mut self.session.subject, &id) != before => {
+                self.rolled_back(&id, &task, answer).map_err(told)?;
+                self.compare(&id).map_err(told)?;
+            }
+            (Operation::Redo, 1002) if active_tasks(&mut self.session.subject, &id) != before => {
+                self.redone(&id).map_err(told)?;
+                self.compare(&id).map_err(told)?;
+            }
+            // In the other profile codes stand for several reasons.
+            (Operation::GetRollbackTargets, 1000) if self.origin.profile == Profile::Documented => {
+                if let Body::Targets(targets) = &answer.body {
+                    let is_completed = |target: &&TargetView| target.node.status == 1;
+                    let completed: Vec<&TargetView> = targets.iter().filter(is_completed).collect();
+                    let some = completed.len().div_ceil(JUDGED_TARGETS).max(1);
+                    let others = targets.iter().filter(|target| !is_completed(target)).take(2);
+                    for target in completed.into_iter().step_by(some).chain(others) {
+                        self.judge(&id, target).map_err(told)?;
+                    }
+                }
             }
             (Operation::Terminate, 1000) => {
                 if let Some(followed) = self.instances.get_mut(&id) {

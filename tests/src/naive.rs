@@ -6,16 +6,23 @@
 //!
 //! Source: the API document, docs/behaviour.md and docs/adr/0012-forks-and-joins.md.
 
+mod canonical;
 pub mod condition;
 mod fork;
+mod going_back;
+mod lifecycle;
 mod rollback;
 mod view;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
-use crate::scenario::{Answer, Body, Commit, Profile, Rollback, Start, Subject, Terminate, Variable, Variables};
+use crate::scenario::{
+    Answer, Body, Commit, CompensationView, Lifecycle, Profile, Redo, Rollback, RollbackTo, Start, Subject, Terminate,
+    Variable, Variables,
+};
 
 const SEQUENCE_FLOW: i64 = 1;
 const START_EVENT: i64 = 2;
@@ -120,6 +127,8 @@ impl Element {
 #[derive(Debug, Clone)]
 struct Model {
     elements: Vec<Element>,
+    /// The reasons the flow offers, by lifecycle command.
+    reason_options: BTreeMap<String, Vec<String>>,
 }
 
 impl Model {
@@ -139,8 +148,12 @@ impl Model {
             outgoing: keys(&element["outgoing"]),
             properties: element["properties"].as_object().cloned().unwrap_or_default(),
         });
+        let offered = model["reasonOptions"].as_object().into_iter().flatten();
         Self {
             elements: elements.collect(),
+            reason_options: offered
+                .map(|(command, options)| (command.clone(), keys(options)))
+                .collect(),
         }
     }
 
@@ -176,6 +189,8 @@ struct Node {
     fired_by: Option<usize>,
     /// If it was closed: flow instance and node instance of the join that did it.
     closed_by: Option<(usize, usize)>,
+    /// If it was completed: the how manieth in the tree.
+    completed_as: usize,
 }
 
 impl Node {
@@ -221,7 +236,7 @@ struct Instance {
     id: String,
     parent: Option<usize>,
     module: String,
-    model: Model,
+    model: Arc<Model>,
     status: FlowStatus,
     /// In order of creation.
     nodes: Vec<Node>,
@@ -239,6 +254,22 @@ struct Tree {
     instances: Vec<Instance>,
     /// In the order of travel.
     rests: Vec<Rest>,
+    /// What the rollback at hand leaves to be undone outside.
+    compensations: Vec<CompensationView>,
+    /// Node instances that were completed so far.
+    completions: usize,
+    /// Whether it is suspended, perhaps below an abort.
+    suspended: bool,
+    aborted: bool,
+}
+
+impl Tree {
+    fn complete(&mut self, index: usize, node: usize) {
+        self.completions += 1;
+        let node = &mut self.instances[index].nodes[node];
+        node.status = NodeStatus::Completed;
+        node.completed_as = self.completions;
+    }
 }
 
 /// A command that was given with an id and changed something.
@@ -248,14 +279,24 @@ struct Remembered {
     answer: Answer,
 }
 
+/// The command a refusal answers, where the nearest code of the reference engine depends on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum During {
+    Commit,
+    Rollback,
+    Other,
+}
+
 /// The interpreter.
 #[derive(Debug, Clone)]
 pub struct Naive {
     profile: Profile,
     hook_answer: Option<Vec<Variable>>,
     next_id: usize,
-    modules: BTreeMap<String, Option<Model>>,
+    modules: BTreeMap<String, Option<Arc<Model>>>,
     trees: Vec<Tree>,
+    /// Of each tree, how it was before each rollback since the last commit.
+    before_rollbacks: Vec<Vec<Tree>>,
     remembered: BTreeMap<(String, String), Remembered>,
 }
 
@@ -269,6 +310,7 @@ impl Naive {
             next_id: 1,
             modules: BTreeMap::new(),
             trees: Vec::new(),
+            before_rollbacks: Vec::new(),
             remembered: BTreeMap::new(),
         }
     }
@@ -277,6 +319,25 @@ impl Naive {
         let id = format!("{what}-{}", self.next_id);
         self.next_id += 1;
         id
+    }
+
+    /// A refusal with a code from 7000 up, as the profile shows it.
+    fn refuse(&self, code: i64, during: During) -> Answer {
+        if self.profile == Profile::Documented {
+            return Answer::code(code);
+        }
+        Answer::code(match (code, during) {
+            (7301 | 7402 | 7403, _) => 2001,
+            (7400, _) => 4003,
+            (7406, During::Commit) => 4001,
+            (7406, During::Rollback) | (7415 | 7416, _) => 4002,
+            (7401 | 7404 | 7405, _) | (7406, During::Other) => 5001,
+            (7407, _) => 4009,
+            (7409, _) => 4005,
+            (7410, _) => 4010,
+            (7413, _) => 4013,
+            (code, _) => code,
+        })
     }
 
     /// Where a flow instance is: tree and index in it.
@@ -315,10 +376,7 @@ impl Naive {
             if earlier.content == *content {
                 return earlier.answer.clone();
             }
-            return Answer::code(match self.profile {
-                Profile::Documented => 7301,
-                Profile::Turbo131 => 2001,
-            });
+            return self.refuse(7301, During::Other);
         }
         let (answer, recorded) = run(self);
         if recorded {
@@ -364,7 +422,7 @@ impl Naive {
             terminated_by: None,
         });
         let node = self.enter(tree, index, &start, None, None, variables)?;
-        tree.instances[index].nodes[node].status = NodeStatus::Completed;
+        tree.complete(index, node);
         self.advance(tree, index, node, variables.clone())?;
         Ok(index)
     }
@@ -404,6 +462,7 @@ impl Naive {
             arrivals: Vec::new(),
             fired_by: None,
             closed_by: None,
+            completed_as: 0,
         };
         let nodes = &mut tree.instances[index].nodes;
         if let Some(earlier) = earlier {
@@ -443,21 +502,19 @@ impl Naive {
                 (from, variables) = (join, merged);
             } else {
                 let node = self.enter(tree, index, &next.key, Some(from), branch, &variables)?;
-                let entered = &mut tree.instances[index].nodes[node];
-                entered.status = NodeStatus::Completed;
+                if matches!(next.kind, USER_TASK | CALL_ACTIVITY) {
+                    tree.rest(index, node);
+                    return Ok(());
+                }
+                tree.complete(index, node);
                 match next.kind {
-                    USER_TASK | CALL_ACTIVITY => {
-                        entered.status = NodeStatus::Active;
-                        tree.rest(index, node);
-                        return Ok(());
-                    }
                     END_EVENT => match fork::end_token(tree, index, node)? {
                         Some((join, merged)) => (from, variables) = (join, merged),
                         None => return Ok(()),
                     },
                     EXCLUSIVE_GATEWAY => {
                         self.call_hook(Some(&next), &mut variables)?;
-                        entered.leave = variables.clone();
+                        tree.instances[index].nodes[node].leave = variables.clone();
                         from = node;
                     }
                     _ if next.is_forking() => return self.fork(tree, index, node, &next, &variables),
@@ -524,7 +581,7 @@ impl Naive {
         if target.kind == USER_TASK {
             variables.extend(submitted);
             target.leave = variables.clone();
-            target.status = NodeStatus::Completed;
+            tree.complete(index, node);
             tree.instances[index].mover = Some(node);
             self.advance(tree, index, node, variables)?;
         } else {
@@ -547,7 +604,7 @@ impl Naive {
             let mut variables = target.entry.clone();
             variables.extend(transfer(&element, "callActivityOutParam", &result)?);
             target.leave = variables.clone();
-            target.status = NodeStatus::Completed;
+            tree.complete(parent, call);
             tree.instances[parent].mover = Some(call);
             self.advance(tree, parent, call, variables)?;
             index = parent;
@@ -596,6 +653,7 @@ impl Naive {
         }
         let answer = tree.came_to_rest();
         self.trees.push(tree);
+        self.before_rollbacks.push(Vec::new());
         (answer, true)
     }
 
@@ -605,6 +663,9 @@ impl Naive {
             FlowStatus::Terminated => return (Answer::code(4003), false),
             FlowStatus::Completed => return (Answer::code(1001), false),
             FlowStatus::Running | FlowStatus::End => {}
+        }
+        if let Err(code) = before.held() {
+            return (self.refuse(code, During::Commit), false);
         }
         let Some((index, node)) = locate(&before, &commit.task_instance_id) else {
             return (Answer::code(4010), false);
@@ -625,6 +686,7 @@ impl Naive {
             Ok(()) => {
                 let answer = after.came_to_rest();
                 self.trees[root] = after;
+                self.before_rollbacks[root].clear();
                 (answer, true)
             }
             // A conflict that the join refuses leaves nothing.
@@ -644,7 +706,12 @@ impl Naive {
                 changed = true;
             }
         }
-        let status = self.trees[root].instances[0].status.number();
+        let tree = &mut self.trees[root];
+        // Of what has ended nothing is held.
+        if tree.instances[0].status == FlowStatus::Terminated {
+            (tree.suspended, tree.aborted) = (false, false);
+        }
+        let status = tree.instances[0].status.number();
         (
             Answer {
                 code: 1000,
@@ -675,7 +742,7 @@ impl Subject for Naive {
 
     fn deploy(&mut self, flow_module_id: &str, flow_model: &str) -> Answer {
         self.modules
-            .insert(flow_module_id.to_owned(), Some(Model::parse(flow_model)));
+            .insert(flow_module_id.to_owned(), Some(Arc::new(Model::parse(flow_model))));
         Answer::code(1000)
     }
 
@@ -711,6 +778,55 @@ impl Subject for Naive {
             &content,
             |naive| naive.do_rollback(root, rollback),
         )
+    }
+
+    fn rollback_to(&mut self, rollback: &RollbackTo) -> Answer {
+        if rollback.node_instance_id.is_some() == rollback.model_key.is_some() {
+            return Answer::code(2001);
+        }
+        let root = match self.root(&rollback.flow_instance_id) {
+            Ok(root) => root,
+            Err(code) => return Answer::code(code),
+        };
+        let content = json!({ "rollbackTo": rollback });
+        self.once(
+            &rollback.flow_instance_id,
+            rollback.command_id.as_ref(),
+            &content,
+            |naive| naive.do_rollback_to(root, rollback),
+        )
+    }
+
+    fn redo(&mut self, redo: &Redo) -> Answer {
+        let root = match self.root(&redo.flow_instance_id) {
+            Ok(root) => root,
+            Err(code) => return Answer::code(code),
+        };
+        let content = json!({ "redo": redo });
+        self.once(&redo.flow_instance_id, redo.command_id.as_ref(), &content, |naive| {
+            naive.do_redo(root)
+        })
+    }
+
+    fn lifecycle(&mut self, lifecycle: &Lifecycle) -> Answer {
+        let root = match self.root(&lifecycle.flow_instance_id) {
+            Ok(root) => root,
+            Err(code) => return Answer::code(code),
+        };
+        let content = json!({ "lifecycle": lifecycle });
+        self.once(
+            &lifecycle.flow_instance_id,
+            lifecycle.command_id.as_ref(),
+            &content,
+            |naive| naive.do_lifecycle(root, lifecycle),
+        )
+    }
+
+    fn rollback_targets(&mut self, flow_instance_id: &str) -> Answer {
+        match self.root(flow_instance_id) {
+            Ok(root) => self.targets(root),
+            Err(code) => Answer::code(code),
+        }
     }
 
     fn terminate(&mut self, terminate: &Terminate) -> Answer {
@@ -784,7 +900,7 @@ impl Subject for Naive {
         match self.find(flow_instance_id) {
             None => Answer::code(4008),
             Some((tree, index)) => {
-                let status = self.trees[tree].instances[index].status.number();
+                let status = self.trees[tree].status_number(index);
                 Answer {
                     code: 1000,
                     body: Body::Flow {
@@ -847,9 +963,13 @@ fn calling_node(tree: &Tree, index: usize) -> usize {
         .parent
         .expect("only sub flow instances are called");
     let nodes = &tree.instances[parent].nodes;
-    nodes
-        .iter()
-        .rposition(|node| node.subs.contains(&index))
+    let newest = |counts: bool| {
+        let is_it = |node: &Node| node.subs.contains(&index) && (node.counts() || !counts);
+        nodes.iter().rposition(is_it)
+    };
+    // A redo leaves a newer one that no longer counts.
+    newest(true)
+        .or_else(|| newest(false))
         .expect("a call activity called it")
 }
 

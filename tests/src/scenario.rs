@@ -94,7 +94,7 @@ pub struct Scenario {
 }
 
 /// What a step does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Operation {
     /// createFlow, updateFlow and deployFlow.
@@ -105,8 +105,22 @@ pub enum Operation {
     Commit,
     /// rollbackTask.
     Rollback,
+    /// rollbackTo.
+    RollbackTo,
+    /// redoRollback.
+    Redo,
+    /// suspendInstance.
+    Suspend,
+    /// resumeInstance.
+    Resume,
+    /// abortInstance.
+    Abort,
+    /// restoreInstance.
+    Restore,
     /// terminateProcess.
     Terminate,
+    /// getRollbackTargets.
+    GetRollbackTargets,
     /// getHistoryUserTaskList.
     GetHistoryUserTaskList,
     /// getHistoryElementList.
@@ -117,6 +131,32 @@ pub enum Operation {
     GetNodeInstance,
     /// getFlowInstance.
     GetFlowInstance,
+}
+
+impl Operation {
+    /// Whether it is a command to a flow instance, its start included.
+    #[must_use]
+    pub const fn is_command(self) -> bool {
+        match self {
+            Self::Start
+            | Self::Commit
+            | Self::Rollback
+            | Self::RollbackTo
+            | Self::Redo
+            | Self::Suspend
+            | Self::Resume
+            | Self::Abort
+            | Self::Restore
+            | Self::Terminate => true,
+            Self::Deploy
+            | Self::GetRollbackTargets
+            | Self::GetHistoryUserTaskList
+            | Self::GetHistoryElementList
+            | Self::GetInstanceData
+            | Self::GetNodeInstance
+            | Self::GetFlowInstance => false,
+        }
+    }
 }
 
 /// One step of a scenario.
@@ -136,6 +176,15 @@ pub struct Step {
     /// The node instance meant: a label, `key:ELEMENT_KEY`, or `unknown`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task: Option<String>,
+    /// The element a rollbackTo goes to, by its key.
+    #[serde(rename = "modelKey", default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// Why, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Why, as one of the flow's options.
+    #[serde(rename = "reasonOption", default, skip_serializing_if = "Option::is_none")]
+    pub reason_option: Option<String>,
     /// Variables of a start or commit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub variables: Option<Vec<Variable>>,
@@ -167,6 +216,9 @@ impl Step {
             name: None,
             instance: None,
             task: None,
+            key: None,
+            reason: None,
+            reason_option: None,
             variables: None,
             call_activity_flow: None,
             effective: None,
@@ -216,6 +268,73 @@ pub struct Rollback {
     pub command_id: Option<String>,
 }
 
+/// rollbackTo. One of the two targets is given.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct RollbackTo {
+    /// The root flow instance.
+    pub flow_instance_id: String,
+    /// The node instance to open again.
+    pub node_instance_id: Option<String>,
+    /// The element of which the newest completed visit is to be opened again.
+    pub model_key: Option<String>,
+    /// The caller's command id, if the caller gives one.
+    #[serde(skip)]
+    pub command_id: Option<String>,
+}
+
+/// redoRollback.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Redo {
+    /// The root flow instance.
+    pub flow_instance_id: String,
+    /// The caller's command id, if the caller gives one.
+    #[serde(skip)]
+    pub command_id: Option<String>,
+}
+
+/// What a lifecycle command does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Transition {
+    /// suspendInstance.
+    Suspend,
+    /// resumeInstance.
+    Resume,
+    /// abortInstance.
+    Abort,
+    /// restoreInstance.
+    Restore,
+}
+
+impl Transition {
+    /// The name under which a model's `reasonOptions` lists reasons.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Suspend => "suspend",
+            Self::Resume => "resume",
+            Self::Abort => "abort",
+            Self::Restore => "restore",
+        }
+    }
+}
+
+/// suspendInstance, resumeInstance, abortInstance, restoreInstance.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Lifecycle {
+    /// Which of them.
+    pub transition: Transition,
+    /// The root flow instance.
+    pub flow_instance_id: String,
+    /// Why, in words.
+    pub reason: Option<String>,
+    /// Why, as one of the flow's options.
+    pub reason_option: Option<String>,
+    /// The caller's command id, if the caller gives one.
+    #[serde(skip)]
+    pub command_id: Option<String>,
+}
+
 /// terminateProcess.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Terminate {
@@ -240,8 +359,16 @@ pub trait Subject {
     fn commit(&mut self, commit: &Commit) -> Answer;
     /// rollbackTask.
     fn rollback(&mut self, rollback: &Rollback) -> Answer;
+    /// rollbackTo.
+    fn rollback_to(&mut self, rollback: &RollbackTo) -> Answer;
+    /// redoRollback.
+    fn redo(&mut self, redo: &Redo) -> Answer;
+    /// suspendInstance, resumeInstance, abortInstance, restoreInstance.
+    fn lifecycle(&mut self, lifecycle: &Lifecycle) -> Answer;
     /// terminateProcess.
     fn terminate(&mut self, terminate: &Terminate) -> Answer;
+    /// getRollbackTargets.
+    fn rollback_targets(&mut self, flow_instance_id: &str) -> Answer;
     /// getHistoryUserTaskList.
     fn history_user_tasks(&mut self, flow_instance_id: &str, effective: bool) -> Answer;
     /// getHistoryElementList.
@@ -289,6 +416,10 @@ pub enum Body {
     Runtime(Runtime),
     /// The flow instance status after terminateProcess.
     Terminated(i64),
+    /// The flow instance status after a lifecycle command.
+    Lifecycle(i64),
+    /// getRollbackTargets.
+    Targets(Vec<TargetView>),
     /// getHistoryUserTaskList.
     Nodes(Vec<NodeView>),
     /// getHistoryElementList.
@@ -315,6 +446,49 @@ pub struct Runtime {
     pub status: i64,
     /// The node execute results, in order.
     pub tasks: Vec<TaskView>,
+    /// What a rollback leaves to be undone outside, in order.
+    pub compensations: Vec<CompensationView>,
+}
+
+/// Something outside that a rollback leaves to be undone.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct CompensationView {
+    /// nodeInstanceId.
+    pub node: String,
+    /// The element's key.
+    pub model_key: String,
+    /// What is to be done.
+    pub name: String,
+}
+
+/// A user task, and what rollbackTo would bring.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TargetView {
+    /// The task.
+    pub node: NodeView,
+    /// Its flow instance.
+    pub flow_instance: String,
+    /// The code rollbackTo would answer; none if it would go there.
+    pub refused: Option<i64>,
+    /// The tasks that would be active.
+    pub active: Vec<TargetTaskView>,
+    /// How the data would change: key, value now, value then.
+    pub changes: Vec<(String, Option<Value>, Option<Value>)>,
+    /// What would be left to be undone outside, in order.
+    pub compensations: Vec<CompensationView>,
+}
+
+/// A task that would be active after a rollback.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TargetTaskView {
+    /// The element's key.
+    pub model_key: String,
+    /// Its flow instance.
+    pub flow_instance: String,
+    /// The node instance where it is active now already.
+    pub node: Option<String>,
+    /// Its variables.
+    pub variables: Variables,
 }
 
 /// One node execute result.
@@ -418,8 +592,24 @@ impl Labels {
                 form.insert("status".into(), json!(runtime.status));
                 let tasks: Vec<Value> = runtime.tasks.iter().map(|task| self.task(task)).collect();
                 form.insert("tasks".into(), json!(tasks));
+                // Recorded scenarios know no such member.
+                if !runtime.compensations.is_empty() {
+                    let compensations = self.compensations(&runtime.compensations);
+                    form.insert("compensations".into(), compensations);
+                }
             }
-            Body::Terminated(status) => {
+            Body::Targets(targets) => {
+                // What one command opened is of one age: its order is not told.
+                let mut targets: Vec<&TargetView> = targets.iter().collect();
+                let age = |labels: &mut Self, target: &TargetView| {
+                    labels.node(&target.node.node, &target.node.model_key);
+                    labels.nodes.iter().position(|known| *known == target.node.node)
+                };
+                targets.sort_by_cached_key(|target| std::cmp::Reverse(age(self, target)));
+                let targets: Vec<Value> = targets.into_iter().map(|target| self.target(target)).collect();
+                form.insert("targets".into(), json!(targets));
+            }
+            Body::Terminated(status) | Body::Lifecycle(status) => {
                 form.insert("status".into(), json!(status));
             }
             Body::Nodes(nodes) => {
@@ -452,6 +642,40 @@ impl Labels {
             let sub: Vec<Value> = task.sub.iter().map(|answer| self.normal(answer)).collect();
             form.insert("sub".into(), json!(sub));
         }
+        Value::Object(form)
+    }
+
+    fn compensations(&mut self, compensations: &[CompensationView]) -> Value {
+        let told = compensations.iter().map(|compensation| {
+            let node = self.node(&compensation.node, &compensation.model_key);
+            json!({ "node": node, "modelKey": compensation.model_key, "name": compensation.name })
+        });
+        told.collect()
+    }
+
+    fn target(&mut self, target: &TargetView) -> Value {
+        let mut form = self.node_view(&target.node);
+        form.insert("flowInstance".into(), json!(self.flow(&target.flow_instance)));
+        if let Some(code) = target.refused {
+            form.insert("refused".into(), json!(code));
+            return Value::Object(form);
+        }
+        let active = target.active.iter().map(|task| {
+            let node = task.node.as_ref().map(|node| self.node(node, &task.model_key));
+            let flow = self.flow(&task.flow_instance);
+            json!({ "modelKey": task.model_key, "flowInstance": flow, "node": node, "variables": task.variables })
+        });
+        let active: Value = active.collect();
+        form.insert("active".into(), active);
+        let changes = target.changes.iter().map(|(key, now, then)| {
+            // A value that is null is not the same as none.
+            let list = |value: &Option<Value>| json!(value.iter().collect::<Vec<_>>());
+            json!({ "key": key, "now": list(now), "then": list(then) })
+        });
+        let changes: Value = changes.collect();
+        form.insert("changes".into(), changes);
+        let compensations = self.compensations(&target.compensations);
+        form.insert("compensations".into(), compensations);
         Value::Object(form)
     }
 
@@ -491,6 +715,7 @@ pub struct Outcome {
 }
 
 /// Steps run one after the other against one subject.
+#[derive(Clone)]
 pub struct Session<S> {
     /// The subject; tests look behind the answers through it.
     pub subject: S,
@@ -585,6 +810,21 @@ impl<S: Subject> Session<S> {
                 };
                 self.subject.rollback(&rollback)
             }
+            Operation::RollbackTo => self.subject.rollback_to(&RollbackTo {
+                flow_instance_id: instance,
+                node_instance_id: step.task.is_some().then_some(task),
+                model_key: step.key.clone(),
+                command_id,
+            }),
+            Operation::Redo => self.subject.redo(&Redo {
+                flow_instance_id: instance,
+                command_id,
+            }),
+            Operation::Suspend => self.lifecycle(Transition::Suspend, step),
+            Operation::Resume => self.lifecycle(Transition::Resume, step),
+            Operation::Abort => self.lifecycle(Transition::Abort, step),
+            Operation::Restore => self.lifecycle(Transition::Restore, step),
+            Operation::GetRollbackTargets => self.subject.rollback_targets(&instance),
             Operation::Terminate => self.subject.terminate(&Terminate {
                 flow_instance_id: instance,
                 effective,
@@ -598,6 +838,17 @@ impl<S: Subject> Session<S> {
         };
         let normal = self.labels.normal(&answer);
         Outcome { answer, normal }
+    }
+
+    fn lifecycle(&mut self, transition: Transition, step: &Step) -> Answer {
+        let flow_instance_id = self.instance_id(step.instance.as_deref().unwrap_or_default());
+        self.subject.lifecycle(&Lifecycle {
+            transition,
+            flow_instance_id,
+            reason: step.reason.clone(),
+            reason_option: step.reason_option.clone(),
+            command_id: step.command_id.clone(),
+        })
     }
 
     fn deploy(&mut self, name: &str) -> Answer {
@@ -682,7 +933,7 @@ fn members_of(expected: &Value, answer: &Answer) -> Value {
     form.insert("errCode".into(), json!(answer.code));
     let (status, tasks) = match &answer.body {
         Body::Runtime(runtime) => (Some(runtime.status), runtime.tasks.as_slice()),
-        Body::Terminated(status) => (Some(*status), [].as_slice()),
+        Body::Terminated(status) | Body::Lifecycle(status) => (Some(*status), [].as_slice()),
         _ => (None, [].as_slice()),
     };
     if expected.get("status").is_some() {

@@ -6,7 +6,9 @@
 //! and `[callActivityFlowModuleId=$module:sub]` names a flow.
 //!
 //! Commands, separated by `;`: `start {a: 1}`, `commit ask {a: 1}`, `commit call {} sub`, `rollback ask`, `terminate`,
-//! `data`, `tasks`, `elements`, `history` (elements with their sequence flows), `node ask`, `flow`. A node is meant by its key, the newest instance first: `ask#1` is the
+//! `to ask`, `key ask` (rollbackTo by node instance and by element), `redo`, `suspend`, `resume`, `abort`, `restore`,
+//! `targets`, `data`, `tasks`, `elements`, `history` (elements with their sequence flows), `node ask`, `flow`. A node is
+//! meant by its key, the newest instance first: `ask#1` is the
 //! oldest one. `commit unknown`, `data of nobody` and the like mean ids that exist nowhere.
 
 use std::collections::BTreeMap;
@@ -154,6 +156,13 @@ fn step(command: &str, instances: &BTreeMap<String, Vec<String>>) -> Step {
         "start" => Operation::Start,
         "commit" => Operation::Commit,
         "rollback" => Operation::Rollback,
+        "to" | "key" => Operation::RollbackTo,
+        "redo" => Operation::Redo,
+        "suspend" => Operation::Suspend,
+        "resume" => Operation::Resume,
+        "abort" => Operation::Abort,
+        "restore" => Operation::Restore,
+        "targets" => Operation::GetRollbackTargets,
         "terminate" => Operation::Terminate,
         "data" => Operation::GetInstanceData,
         "tasks" => Operation::GetHistoryUserTaskList,
@@ -166,6 +175,7 @@ fn step(command: &str, instances: &BTreeMap<String, Vec<String>>) -> Step {
     match words.next() {
         None => {}
         Some("of") => step.instance = words.next().map(str::to_owned),
+        Some(name) if operation == "key" => step.key = Some(name.to_owned()),
         Some(name) => {
             let (key, number) = name.split_once('#').unwrap_or((name, "0"));
             let number: usize = number.parse().expect("a number follows #");
@@ -181,6 +191,7 @@ fn step(command: &str, instances: &BTreeMap<String, Vec<String>>) -> Step {
             }
         }
     }
+    step.reason = Some("as agreed".to_owned());
     if step.op == Operation::Start {
         step.flow = Some(flow.clone().unwrap_or_else(|| "main".to_owned()));
         step.name = step.instance.take();
@@ -222,8 +233,9 @@ fn show(command: &str, outcome: &Outcome) -> String {
     }
     let rest = match &outcome.answer.body {
         Body::Nothing => String::new(),
-        Body::Runtime(_) => show_tasks(&outcome.normal),
-        Body::Terminated(status) | Body::Flow { status, .. } => format!("status {status}"),
+        Body::Runtime(_) => format!("{}{}", show_tasks(&outcome.normal), show_compensations(&outcome.normal)),
+        Body::Terminated(status) | Body::Lifecycle(status) | Body::Flow { status, .. } => format!("status {status}"),
+        Body::Targets(_) => show_targets(&outcome.normal["targets"]),
         Body::Nodes(nodes) => nodes
             .iter()
             .map(|node| format!("{}={}", node.model_key, node.status))
@@ -251,6 +263,36 @@ fn show_tasks(answer: &Value) -> String {
         }
     });
     tasks.collect::<Vec<_>>().join(" ")
+}
+
+/// ` undo ship: unship, pay: refund`
+fn show_compensations(answer: &Value) -> String {
+    let told = answer["compensations"].as_array().into_iter().flatten().map(|told| {
+        let text = |name: &str| told[name].as_str().unwrap_or_default().to_owned();
+        format!("{}: {}", text("modelKey"), text("name"))
+    });
+    let told: Vec<String> = told.collect();
+    if told.is_empty() {
+        return String::new();
+    }
+    format!(" undo {}", told.join(", "))
+}
+
+/// `ask=2 7409, first=1 first {a: 1}`
+fn show_targets(targets: &Value) -> String {
+    let shown = targets.as_array().into_iter().flatten().map(|target| {
+        let (key, status) = (target["modelKey"].as_str().unwrap_or_default(), &target["status"]);
+        if let Some(code) = target["refused"].as_i64() {
+            return format!("{key}={status} {code}");
+        }
+        let active = target["active"].as_array().into_iter().flatten().map(|task| {
+            let key = task["modelKey"].as_str().unwrap_or_default();
+            format!(" {key} {}", show_variables(&task["variables"]))
+        });
+        let active: String = active.collect();
+        format!("{key}={status}{active}{}", show_compensations(target))
+    });
+    shown.collect::<Vec<_>>().join(", ")
 }
 
 fn show_elements(elements: &Value, with_flows: bool) -> String {

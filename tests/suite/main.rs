@@ -11,6 +11,7 @@ mod docs;
 mod fixture;
 mod forks;
 mod generators;
+mod going_back;
 mod oracle;
 mod plug_ins;
 mod proofs;

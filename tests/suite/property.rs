@@ -33,13 +33,6 @@ fn check(modest: u32, property: impl Fn(&Case, Profile) -> Result<(), String>) {
     });
 }
 
-fn is_command(step: &Step) -> bool {
-    matches!(
-        step.op,
-        Operation::Start | Operation::Commit | Operation::Rollback | Operation::Terminate
-    )
-}
-
 #[test]
 fn engine_answers_as_the_naive_interpreter() {
     check(150, |case, profile| {
@@ -61,7 +54,7 @@ impl Follower for Replayed {
     fn follow(&mut self, step: &Step, _oracle: &Outcome) -> Result<(), String> {
         let labels = self.live.labels.clone();
         self.live.step(step);
-        if is_command(step) || step.op == Operation::Deploy {
+        if step.op.is_command() || step.op == Operation::Deploy {
             self.commands += 1;
             // Opening takes a while, so not after every command; queries between see the latest reopening.
             let due = self.commands.is_multiple_of(4);
@@ -175,7 +168,9 @@ impl Ledger {
         let wanted: &[u64] = match (step.op, code) {
             (Operation::Start, 1000 | 1002)
             | (Operation::Commit, 1000 | 1601 | 4013 | 4015 | 4018)
-            | (Operation::Rollback, 1003) => &[1],
+            | (Operation::Rollback | Operation::RollbackTo, 1003)
+            | (Operation::Redo, 1002)
+            | (Operation::Suspend | Operation::Resume | Operation::Abort | Operation::Restore, 1000) => &[1],
             // A completed task committed again changes nothing (T-07); so does ending what has ended.
             (Operation::Commit, 1002) | (Operation::Terminate, 1000) => &[0, 1],
             _ => &[0],
@@ -203,7 +198,7 @@ impl Ledger {
 
 impl Follower for Ledger {
     fn follow(&mut self, step: &Step, _oracle: &Outcome) -> Result<(), String> {
-        if is_command(step) {
+        if step.op.is_command() {
             return self.command(step).map_err(|problem| format!("{step:?}\n{problem}"));
         }
         let count = self.session.subject.record_count();
@@ -252,10 +247,18 @@ fn missing_members(step: &Step, answer: &Value) -> Vec<String> {
         "version",
     ];
     let members: Vec<(&Value, &[&str])> = match step.op {
-        Operation::Start | Operation::Commit | Operation::Rollback => {
+        Operation::Start | Operation::Commit | Operation::Rollback | Operation::RollbackTo | Operation::Redo => {
             vec![(answer, &runtime), (&answer["activeTaskInstance"], &node)]
         }
-        Operation::Terminate => vec![(answer, &["flowInstanceId", "status", "version"])],
+        Operation::Suspend | Operation::Resume | Operation::Abort | Operation::Restore | Operation::Terminate => {
+            vec![(answer, &["flowInstanceId", "status", "version"])]
+        }
+        Operation::GetRollbackTargets => {
+            let targets = answer["targets"].as_array().into_iter().flatten();
+            let mut members: Vec<(&Value, &[&str])> = vec![(answer, &["truncated", "version"])];
+            members.extend(targets.map(|target| (&target["nodeInstance"], node.as_slice())));
+            members
+        }
         Operation::GetHistoryUserTaskList => answer["nodeInstanceList"]
             .as_array()
             .into_iter()

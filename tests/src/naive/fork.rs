@@ -139,7 +139,7 @@ fn waiting_join(instance: &Instance, fork: usize) -> Option<usize> {
 }
 
 /// The join that fired for a fork.
-fn fired_join(instance: &Instance, fork: usize) -> Option<usize> {
+pub(super) fn fired_join(instance: &Instance, fork: usize) -> Option<usize> {
     let is_it = |node: &Node| node.fork == Some(fork) && node.status == NodeStatus::Completed;
     instance.nodes.iter().position(is_it)
 }
@@ -179,8 +179,8 @@ fn fire(tree: &mut Tree, index: usize, join: usize) -> Result<Fired, i64> {
         }
     }
     let mover = tree.instances[index].mover;
+    tree.complete(index, join);
     let node = &mut tree.instances[index].nodes[join];
-    node.status = NodeStatus::Completed;
     node.fired_by = mover;
     node.leave = merged.clone();
     Ok((join, merged))

@@ -1,24 +1,27 @@
 //! Rollback: the way back, what depends on the task at its end, and what is open again afterwards.
 
 use super::{
-    CALL_ACTIVITY, END_EVENT, FlowStatus, Instance, Naive, NodeStatus, START_EVENT, Tree, USER_TASK, calling_node,
-    fork, locate,
+    CALL_ACTIVITY, During, END_EVENT, FlowStatus, Instance, Naive, NodeStatus, START_EVENT, Tree, USER_TASK,
+    calling_node, fork, locate,
 };
 use crate::scenario::{Answer, Rollback};
 
 /// The way back from a node instance.
-struct Way {
+pub(super) struct Way {
     /// Flow instance and node instance of the user task to open again.
-    target: (usize, usize),
+    pub(super) target: (usize, usize),
     /// Sub flow instances that are left by their start event, in the order of the way.
-    left: Vec<usize>,
+    pub(super) left: Vec<usize>,
 }
 
 impl Naive {
     pub(super) fn do_rollback(&mut self, root: usize, rollback: &Rollback) -> (Answer, bool) {
-        let mut tree = self.trees[root].clone();
+        let tree = self.trees[root].clone();
         if !matches!(tree.instances[0].status, FlowStatus::Running | FlowStatus::End) {
             return (Answer::code(4004), false);
+        }
+        if let Err(code) = tree.held() {
+            return (self.refuse(code, During::Rollback), false);
         }
         let Some((mut index, mut node)) = locate(&tree, &rollback.task_instance_id) else {
             return (Answer::code(4010), false);
@@ -27,22 +30,19 @@ impl Naive {
         while let Some(inner) = active_inside(&tree, index, node) {
             (index, node) = inner;
         }
-        if !is_eligible_everywhere(&tree, index, node) {
+        if !is_eligible_everywhere(&tree, index, node) || is_closed_off(&tree, index, node) {
             return (Answer::code(4002), false);
         }
         match way_back(&tree, index, node) {
-            Ok(way) => {
-                tree.rests.clear();
-                self.go_back(&mut tree, &way);
-                let answer = tree.rolled_back();
-                self.trees[root] = tree;
-                (answer, true)
-            }
+            Ok(way) => match self.gone_back(&tree, &way) {
+                Ok(tree) => self.went_back(root, tree),
+                Err(code) => (self.refuse(code, During::Rollback), false),
+            },
             Err(code) => (Answer::code(code), false),
         }
     }
 
-    fn go_back(&mut self, tree: &mut Tree, way: &Way) {
+    pub(super) fn go_back(&mut self, tree: &mut Tree, way: &Way) {
         for sub in &way.left {
             let parent = tree.instances[*sub].parent.expect("only sub flow instances are left");
             let call = calling_node(tree, *sub);
@@ -127,6 +127,7 @@ impl Naive {
         node.leave = node.entry.clone();
         node.closed_by = None;
         node.fired_by = None;
+        node.completed_as = 0;
         nodes.push(node);
         nodes.len() - 1
     }
@@ -178,13 +179,34 @@ fn is_eligible(tree: &Tree, index: usize, at: usize) -> bool {
     }
 }
 
+/// Whether a node instance, or a call activity around it, stands in a branch whose join has fired without it.
+pub(super) fn is_closed_off(tree: &Tree, index: usize, at: usize) -> bool {
+    let instance = &tree.instances[index];
+    let dependents = dependents(instance, at);
+    let mut branch = instance.nodes[at].branch;
+    while let Some(around) = branch {
+        if fork::fired_join(instance, around.fork).is_some_and(|join| !dependents.contains(&join)) {
+            return true;
+        }
+        branch = instance.nodes[around.fork].branch;
+    }
+    instance
+        .parent
+        .is_some_and(|parent| is_closed_off(tree, parent, calling_node(tree, index)))
+}
+
 /// What a node instance follows from directly.
 fn parents(instance: &Instance, at: usize) -> Vec<usize> {
     let node = &instance.nodes[at];
     let mut parents: Vec<usize> = node.source.into_iter().collect();
     if let Some(fork) = node.fork {
         parents.extend(node.arrivals.iter().map(|arrival| arrival.node));
-        if node.status == NodeStatus::Completed {
+        let waits = instance
+            .model
+            .element(&node.key)
+            .is_some_and(|join| join.text("branchMerge") != "AnyOne");
+        // Only a join that waits for all of them has regard to branches that ended.
+        if waits && node.status == NodeStatus::Completed {
             parents.extend((0..instance.nodes.len()).filter(|end| {
                 let node = &instance.nodes[*end];
                 node.kind == END_EVENT && node.counts() && fork::is_under(instance, *end, fork)

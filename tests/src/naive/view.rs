@@ -88,6 +88,10 @@ fn runtime(tree: &Tree, index: usize, rests: &[Rest], code: Option<i64>) -> Answ
         flow_instance: instance.id.clone(),
         status: instance.status.number(),
         tasks: tasks.collect(),
+        compensations: match index {
+            0 if code == Some(1003) => tree.compensations.clone(),
+            _ => Vec::new(),
+        },
     };
     let code = match code {
         _ if has_ended => 1000,
