@@ -4,6 +4,7 @@ pub mod conformance;
 pub mod dice;
 pub mod differential;
 pub mod engine_subject;
+pub mod exhaustive;
 pub mod generate;
 pub mod law;
 pub mod naive;

@@ -8,6 +8,7 @@ mod crash;
 mod decided;
 mod decided_forks;
 mod docs;
+mod exhaustive;
 mod fixture;
 mod forks;
 mod generators;
