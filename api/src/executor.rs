@@ -707,7 +707,6 @@ impl Executor {
         let item = Append {
             stream: StreamId::from_bytes(envelope.stream),
             expected: Revision::new(state.version()),
-            command_id: flowledger_event_store::CommandId::from_bytes(envelope.command_id.id().to_bytes()),
             record: bytes.into(),
         };
         // Should the caller go away while the append is under way, the cache must not be trusted for this stream.

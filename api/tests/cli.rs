@@ -13,8 +13,8 @@ use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
 use flowledger::store::{
-    Append, CommandId, EventStore, GrowthProof, KeyKind, Offset, Revision, SignedCheckpoint, SigningKey, SledOptions,
-    SledStore, StreamId,
+    Append, EventStore, GrowthProof, KeyKind, Offset, Revision, SignedCheckpoint, SigningKey, SledOptions, SledStore,
+    StreamId,
 };
 use flowledger::{Engine, Profile, validate_model};
 use serde_json::Value;
@@ -773,7 +773,6 @@ fn verify_finds_a_record_that_stands_where_it_does_not_belong() {
         let copy = Append {
             stream: StreamId::from_bytes([7; 16]),
             expected: Revision::NONE,
-            command_id: CommandId::from_bytes([7; 16]),
             record: first.record,
         };
         store.append(vec![copy]).await.remove(0).unwrap();

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 /// The text of an identifier; UUIDs take 16 bytes, in memory and when stored.
@@ -203,7 +204,8 @@ pub trait IdGenerator: Send + Sync {
     fn generate(&self, origin: IdOrigin<'_>, kind: IdKind, number: u32) -> Id;
 }
 
-/// Name-based UUIDs (version 5): the command id is the name space; kind, number and stream are the name.
+/// Name-based UUIDs of version 8 (RFC 9562): command id and stream are hashed to a scope, kind and number are counted on in
+/// it. So a record need only hold the number.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NameBasedIds;
 
@@ -217,21 +219,63 @@ impl IdGenerator for NameBasedIds {
     }
 
     fn generate(&self, origin: IdOrigin<'_>, kind: IdKind, number: u32) -> Id {
-        let kind = match kind {
-            IdKind::FlowModule => b'm',
-            IdKind::FlowDeployment => b'd',
-            IdKind::FlowInstance => b'f',
-            IdKind::NodeInstance => b'n',
-            IdKind::InstanceData => b'v',
-        };
-        let mut name = Vec::with_capacity(21);
-        name.push(kind);
-        name.extend_from_slice(&number.to_be_bytes());
-        name.extend(origin.stream.iter().flatten());
-        Id::Uuid(Uuid::new_v5(
-            &Uuid::from_bytes(origin.command_id.id().to_bytes()),
-            &name,
-        ))
+        IdScope::new(origin.command_id, origin.stream).id(kind, number)
+    }
+}
+
+/// The ids of [`NameBasedIds`] of one command in one stream: they are alike but for their first five bytes.
+#[derive(Clone, Copy)]
+pub(crate) struct IdScope([u8; 16]);
+
+/// Spreads neighbouring numbers, so that people can tell ids apart by their first digits; odd, so nothing is lost.
+const SPREAD: u32 = 0x9e37_79b1;
+/// Takes the spread back: the product of the two is 1, modulo 2^32.
+const GATHER: u32 = 0x0e8b_2f51;
+
+impl IdScope {
+    pub(crate) fn new(command_id: &CommandId, stream: Option<[u8; 16]>) -> Self {
+        let mut hash = Sha256::new();
+        hash.update(b"flowledger ids");
+        hash.update(command_id.id().to_bytes());
+        hash.update(stream.as_ref().map_or(&[][..], |stream| stream));
+        let hash: [u8; 32] = hash.finalize().into();
+        let (bytes, _) = hash.split_first_chunk().unwrap_or((&[0; 16], &[]));
+        Self(uuid::Builder::from_custom_bytes(*bytes).into_uuid().into_bytes())
+    }
+
+    pub(crate) fn id(&self, kind: IdKind, number: u32) -> Id {
+        let mut bytes = self.0;
+        let [a, b, c, d] = number.wrapping_mul(SPREAD).to_be_bytes();
+        for (byte, changed) in bytes.iter_mut().zip([a, b, c, d, 0]) {
+            *byte ^= changed ^ letter(kind);
+        }
+        Id::Uuid(Uuid::from_bytes(bytes))
+    }
+
+    /// The number of an id of this scope and kind; `None` for any other.
+    pub(crate) fn number(&self, id: &Id, kind: IdKind) -> Option<u32> {
+        let Id::Uuid(uuid) = id else { return None };
+        let (base, scope) = self.0.split_first_chunk::<5>()?;
+        let (changed, rest) = uuid.as_bytes().split_first_chunk::<5>()?;
+        if rest != scope {
+            return None;
+        }
+        let mut place = [0; 5];
+        for (place, (changed, base)) in place.iter_mut().zip(changed.iter().zip(base)) {
+            *place = changed ^ base ^ letter(kind);
+        }
+        let [number @ .., of] = place;
+        (of == 0).then(|| u32::from_be_bytes(number).wrapping_mul(GATHER))
+    }
+}
+
+fn letter(kind: IdKind) -> u8 {
+    match kind {
+        IdKind::FlowModule => b'm',
+        IdKind::FlowDeployment => b'd',
+        IdKind::FlowInstance => b'f',
+        IdKind::NodeInstance => b'n',
+        IdKind::InstanceData => b'v',
     }
 }
 
@@ -250,15 +294,9 @@ mod tests {
         ] {
             let id = Id::new(text);
             assert_eq!(id.to_string(), text);
-            let stored = rmp_serde::to_vec_named(&id).unwrap();
-            assert_eq!(rmp_serde::from_slice::<Id>(&stored).unwrap(), id);
+            let json = serde_json::to_string(&id).unwrap();
+            assert_eq!(serde_json::from_str::<Id>(&json).unwrap(), id);
         }
-    }
-
-    #[test]
-    fn stored_uuid_takes_eighteen_bytes() {
-        let id = Id::new("1111abd9-2222-11eb-9c82-c66c762e3333");
-        assert_eq!(rmp_serde::to_vec_named(&id).unwrap().len(), 18);
     }
 
     #[test]
@@ -276,6 +314,33 @@ mod tests {
             assert_ne!(
                 first,
                 NameBasedIds.generate(IdOrigin { command_id, stream }, IdKind::NodeInstance, 0)
+            );
+        }
+    }
+    #[test]
+    fn scope_knows_its_own_ids_by_number() {
+        let command_id = CommandId::new("x");
+        let scope = IdScope::new(&command_id, Some([1; 16]));
+        for number in [0, 1, 255, 256, u32::MAX] {
+            let id = scope.id(IdKind::NodeInstance, number);
+            assert_eq!(scope.number(&id, IdKind::NodeInstance), Some(number));
+            assert_eq!(scope.number(&id, IdKind::InstanceData), None);
+            let other = IdScope::new(&command_id, None);
+            assert_eq!(other.number(&id, IdKind::NodeInstance), None);
+        }
+        assert_eq!(scope.number(&Id::new("order 7"), IdKind::NodeInstance), None);
+    }
+
+    #[test]
+    fn derived_ids_are_uuids_of_version_8() {
+        let command_id = CommandId::new("x");
+        for number in 0..50 {
+            let Id::Uuid(uuid) = IdScope::new(&command_id, None).id(IdKind::NodeInstance, number) else {
+                panic!("not a UUID")
+            };
+            assert_eq!(
+                (uuid.get_version_num(), uuid.get_variant()),
+                (8, uuid::Variant::RFC4122)
             );
         }
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bigdecimal::BigDecimal;
 use bigdecimal::num_bigint::BigInt;
-use serde::de::{self, MapAccess, SeqAccess, Visitor};
+use serde::de;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
@@ -135,7 +135,7 @@ impl Value {
     }
 
     /// The text of a number as JSON writes it; `None` for what is not a number.
-    fn number_text(&self) -> Option<String> {
+    pub(crate) fn number_text(&self) -> Option<String> {
         match self {
             Self::Int(int) => Some(int.to_string()),
             Self::Decimal(decimal) => Some(decimal_text(decimal)),
@@ -289,7 +289,7 @@ impl From<serde_json::Value> for Value {
     }
 }
 
-/// JSON keeps numbers as their exact text; the stored form keeps them as bytes, which no other value is.
+/// Numbers keep their exact text.
 impl Serialize for Value {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
@@ -298,12 +298,8 @@ impl Serialize for Value {
             Self::Int(int) => serializer.serialize_i64(*int),
             Self::Decimal(_) | Self::Number(_) => {
                 let text = self.number_text().unwrap_or_default();
-                if serializer.is_human_readable() {
-                    let raw = RawValue::from_string(text).map_err(serde::ser::Error::custom)?;
-                    raw.serialize(serializer)
-                } else {
-                    serializer.serialize_bytes(text.as_bytes())
-                }
+                let raw = RawValue::from_string(text).map_err(serde::ser::Error::custom)?;
+                raw.serialize(serializer)
             }
             Self::Text(text) => serializer.serialize_str(text),
             Self::List(items) => serializer.collect_seq(items.iter()),
@@ -314,69 +310,8 @@ impl Serialize for Value {
 
 impl<'de> Deserialize<'de> for Value {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        if deserializer.is_human_readable() {
-            let raw = Box::<RawValue>::deserialize(deserializer)?;
-            Self::from_raw(&raw, 0).map_err(de::Error::custom)
-        } else {
-            deserializer.deserialize_any(StoredVisitor)
-        }
-    }
-}
-
-struct StoredVisitor;
-
-impl<'de> Visitor<'de> for StoredVisitor {
-    type Value = Value;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a stored value")
-    }
-
-    fn visit_unit<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
-    }
-
-    fn visit_none<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
-    }
-
-    fn visit_bool<E>(self, bool: bool) -> Result<Value, E> {
-        Ok(Value::Bool(bool))
-    }
-
-    fn visit_i64<E>(self, int: i64) -> Result<Value, E> {
-        Ok(Value::Int(int))
-    }
-
-    fn visit_u64<E>(self, int: u64) -> Result<Value, E> {
-        Ok(Value::from(BigInt::from(int)))
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Value, E> {
-        Ok(Value::Text(text.into()))
-    }
-
-    fn visit_bytes<E: de::Error>(self, bytes: &[u8]) -> Result<Value, E> {
-        std::str::from_utf8(bytes)
-            .ok()
-            .and_then(Value::number)
-            .ok_or_else(|| E::custom("stored number is not a number"))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
-        let mut items = Vec::new();
-        while let Some(item) = seq.next_element()? {
-            items.push(item);
-        }
-        Ok(Value::List(Arc::new(items)))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
-        let mut entries = BTreeMap::new();
-        while let Some((key, value)) = map.next_entry::<String, Value>()? {
-            entries.insert(Arc::from(key), value);
-        }
-        Ok(Value::Map(Arc::new(entries)))
+        let raw = Box::<RawValue>::deserialize(deserializer)?;
+        Self::from_raw(&raw, 0).map_err(de::Error::custom)
     }
 }
 
@@ -410,8 +345,8 @@ mod tests {
             Value::from(vec![Value::Number("0.1".into()), decimal("7"), Value::Null]),
         ] {
             let settled = value.settled();
-            let stored = rmp_serde::to_vec(&settled).unwrap();
-            assert_eq!(rmp_serde::from_slice::<Value>(&stored).unwrap(), settled);
+            let stored = minicbor::to_vec(&settled).unwrap();
+            assert_eq!(minicbor::decode::<Value>(&stored).unwrap(), settled);
         }
         assert_eq!(Value::Number("5".into()).settled(), Value::Int(5));
     }
@@ -432,8 +367,8 @@ mod tests {
     fn stored_form_gives_the_same_value_back() {
         let json = r#"{"a":[1,2.50,null,true,"x"],"b":{"c":1e3,"d":1e9999}}"#;
         let value = Value::from_json(json).unwrap();
-        let bytes = rmp_serde::to_vec_named(&value).unwrap();
-        assert_eq!(rmp_serde::from_slice::<Value>(&bytes).unwrap(), value);
+        let bytes = minicbor::to_vec(&value).unwrap();
+        assert_eq!(minicbor::decode::<Value>(&bytes).unwrap(), value);
         assert_eq!(Value::from_json(&value.to_string()).unwrap(), value);
     }
 

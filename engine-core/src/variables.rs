@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
+use crate::codec::form::{optional_text, text};
 use crate::event::{Transfer, TransferRule};
 use crate::id::InstanceDataId;
 use crate::value::Value;
@@ -12,15 +14,18 @@ use crate::value::Value;
 /// One variable as the API has it: `{"key", "type", "value"}`.
 ///
 /// `type` is stored and given back as it came; nothing reads it. A missing `value` is null.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, Encode, Decode)]
 pub struct InstanceData {
     /// The variable's name.
+    #[cbor(n(0), with = "text")]
     pub key: Arc<str>,
     /// The caller's name for the type, for example `string` or `integer`.
     #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
+    #[cbor(n(2), with = "optional_text", has_nil)]
     pub data_type: Option<Arc<str>>,
     /// The value.
     #[serde(default)]
+    #[n(1)]
     pub value: Value,
 }
 

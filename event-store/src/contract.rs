@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use pollster::block_on;
 
 use crate::error::{AppendError, StoreError};
-use crate::record::{Append, Appended, CommandId, Offset, Revision, Stored, StreamId, leaf_hash};
+use crate::record::{Append, Appended, Offset, Revision, Stored, StreamId, leaf_hash};
 use crate::store::{Health, INDEX_KEY_MAX, INDEX_VALUE_MAX, IndexEntry, Store};
 
 /// Checks everything but concurrency and reopening on a new, empty store, and closes it at the end.
@@ -40,7 +40,6 @@ pub fn item(stream: u64, expected: u64, record: &[u8]) -> Append {
     Append {
         stream: stream_id(stream),
         expected: Revision::new(expected),
-        command_id: command_id(stream, expected + 1),
         record: record.into(),
     }
 }
@@ -51,14 +50,6 @@ pub fn stream_id(number: u64) -> StreamId {
     bytes[..8].copy_from_slice(&number.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes());
     bytes[8..].copy_from_slice(&number.to_be_bytes());
     StreamId::from_bytes(bytes)
-}
-
-/// The command that brings a stream to a revision.
-pub fn command_id(stream: u64, revision: u64) -> CommandId {
-    let mut bytes = [0; 16];
-    bytes[..8].copy_from_slice(&stream.to_be_bytes());
-    bytes[8..].copy_from_slice(&revision.to_be_bytes());
-    CommandId::from_bytes(bytes)
 }
 
 /// Appends one item.
@@ -112,7 +103,6 @@ fn appends_are_found_again(store: &Store) {
     for (revision, stored) in (1..).zip(&records) {
         assert_eq!(&*stored.record, format!("record {revision}").as_bytes());
         assert_eq!(stored.stream, stream_id(2));
-        assert_eq!(stored.command_id, command_id(2, revision));
         assert_eq!(stored.leaf, leaf_hash(&stored.record));
     }
     assert!(records.is_sorted_by(|a, b| a.revision < b.revision && a.offset < b.offset));
@@ -484,5 +474,4 @@ fn assert_is(stored: &Stored, (stream, revision, record): &(u64, u64, Vec<u8>)) 
     assert_eq!(stored.stream, stream_id(*stream));
     assert_eq!(stored.revision.get(), *revision);
     assert_eq!(&*stored.record, record);
-    assert_eq!(stored.command_id, command_id(*stream, *revision));
 }

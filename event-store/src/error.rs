@@ -80,14 +80,14 @@ pub enum StoreError {
         /// What was found.
         what: String,
     },
-    /// The store was written by a later release.
-    #[error("{}: the store has format {found}, this release knows formats up to {known}; use a newer release", path.display())]
+    /// The store was written by a release with another format.
+    #[error("{}: the store has format {found}, this release reads format {known}; use the release that wrote it", path.display())]
     Format {
         /// The store's directory.
         path: PathBuf,
         /// The format it has.
         found: u32,
-        /// The newest format this release reads.
+        /// The format this release reads.
         known: u32,
     },
     /// The partition does not exist.

@@ -31,7 +31,7 @@ pub use note::{NOTE_MAX, Note, NoteSignature, SIGNATURES_MAX, SignatureError};
 pub use proof::{
     EXTRA_MAX, GrowthProof, InclusionProof, ReceiptError, VerifiedReceipt, Witnesses, WitnessesError, verify_receipt,
 };
-pub use record::{Append, Appended, CommandId, Offset, Partition, Revision, Stored, StreamId, leaf_hash};
+pub use record::{Append, Appended, Offset, Partition, Revision, Stored, StreamId, leaf_hash};
 pub use store::{
     BoxFuture, Counters, EventStore, Health, INDEX_KEY_MAX, INDEX_VALUE_MAX, IndexChange, IndexEntry, IndexStore,
     Layout, Store,

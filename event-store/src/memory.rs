@@ -203,7 +203,6 @@ impl Log {
         let Append {
             stream,
             expected,
-            command_id,
             record,
         } = item;
         let len = record.len();
@@ -223,7 +222,6 @@ impl Log {
             revision,
             partition: 0,
             offset,
-            command_id,
             leaf,
             record,
         });

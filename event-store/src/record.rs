@@ -9,40 +9,29 @@ use sha2::{Digest, Sha256};
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StreamId([u8; 16]);
 
-/// Names a command; kept beside its record, so that a caller can find out whether an append of unknown outcome is in.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct CommandId([u8; 16]);
+impl StreamId {
+    /// The id with these bytes.
+    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
 
-macro_rules! sixteen_bytes {
-    ($name:ident) => {
-        impl $name {
-            /// The id with these bytes.
-            pub const fn from_bytes(bytes: [u8; 16]) -> Self {
-                Self(bytes)
-            }
-
-            /// The bytes of the id.
-            pub const fn as_bytes(&self) -> &[u8; 16] {
-                &self.0
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-            }
-        }
-
-        impl fmt::Debug for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, concat!(stringify!($name), "({})"), self)
-            }
-        }
-    };
+    /// The bytes of the id.
+    pub const fn as_bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
 }
 
-sixteen_bytes!(StreamId);
-sixteen_bytes!(CommandId);
+impl fmt::Display for StreamId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for StreamId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "StreamId({self})")
+    }
+}
 
 /// How far a stream has come.
 ///
@@ -109,8 +98,6 @@ pub struct Append {
     pub stream: StreamId,
     /// The revision the caller has read; [`Revision::NONE`] to create the stream.
     pub expected: Revision,
-    /// The command that caused the record.
-    pub command_id: CommandId,
     /// The record's exact bytes; opaque to the store.
     pub record: Arc<[u8]>,
 }
@@ -137,8 +124,6 @@ pub struct Stored {
     pub partition: Partition,
     /// The record's place in the partition.
     pub offset: Offset,
-    /// The command that caused the record.
-    pub command_id: CommandId,
     /// [`leaf_hash`] of the record, computed when it was appended.
     pub leaf: [u8; 32],
     /// The record's exact bytes.

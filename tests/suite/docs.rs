@@ -1,6 +1,9 @@
 //! The documentation says what the code says.
 
-use flowledger::{CodeContext, CodeEntry, ResultCode, Retry};
+use flowledger::{
+    Clock, CodeContext, CodeEntry, CommitTaskParam, Engine, ResultCode, Retry, StartProcessParam, Timestamp,
+};
+use serde_json::{Value, json};
 
 #[test]
 fn error_page_lists_every_code_as_declared() {
@@ -86,4 +89,70 @@ fn condition_page_names_the_bounds_as_declared() {
             "{constant} is {value}: {row}"
         );
     }
+}
+
+/// A clock that stands at the moment that the documentation shows.
+struct DocumentedClock;
+
+impl Clock for DocumentedClock {
+    fn now(&self) -> Timestamp {
+        "2026-01-01T00:05:00.000Z".parse().expect("a time")
+    }
+}
+
+fn param<P: serde::de::DeserializeOwned>(value: Value) -> P {
+    serde_json::from_value(value).expect("a request")
+}
+
+#[test]
+fn storage_page_shows_a_record_as_it_is() {
+    let example = include_str!("../../examples/embed.rs");
+    let model = example.split("r#\"").nth(1).and_then(|rest| rest.split("\"#").next());
+    let builder = Engine::builder().in_memory().clock(DocumentedClock);
+    let engine = builder.open().expect("a store in memory").blocking();
+    let model = model.expect("the example has a model");
+    let owner = |commanded: Value| {
+        let mut param =
+            json!({"tenant": "acme", "caller": "hr", "operator": "liming", "flowName": "Leave", "flowModel": model});
+        let members = commanded.as_object().cloned().unwrap_or_default();
+        param.as_object_mut().expect("an object").extend(members);
+        param
+    };
+    let create = param(owner(json!({"commandId": "create-leave"})));
+    let module = engine.create_flow(create).expect("created").flow_module_id;
+    let update = param(owner(json!({"flowModuleId": module, "commandId": "update-leave"})));
+    engine.update_flow(update).expect("updated");
+    let deploy = param(owner(json!({"flowModuleId": module, "commandId": "deploy-leave"})));
+    engine.deploy_flow(deploy).expect("deployed");
+    let start = StartProcessParam::of_module(module)
+        .variable("who", "liming")
+        .command_id("leave-4711");
+    let started = engine.start_process(start).expect("started");
+    let instance = started.flow_instance_id.expect("an instance");
+    let task = started.active_task_instance.expect("a task").node_instance_id;
+    let commit = CommitTaskParam::new(&instance, &task)
+        .variable("days", 5)
+        .command_id("commit-1");
+    engine.commit_task(commit).expect("committed");
+    let records = engine.instance_records(instance).expect("records");
+    let commit = &records[1];
+
+    let page = include_str!("../../docs/storage-format.md");
+    let bare = |text: &str| text.split_whitespace().collect::<String>();
+    let hex = commit
+        .bytes
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect::<Vec<_>>()
+        .concat();
+    assert!(
+        page.contains(&format!("these {} bytes", commit.bytes.len())) && bare(page).contains(&hex),
+        "docs/storage-format.md shows other than these {} bytes:\n{hex}",
+        commit.bytes.len()
+    );
+    let json = commit.to_json().expect("JSON");
+    assert!(
+        bare(page).contains(&bare(&json)),
+        "docs/storage-format.md lacks\n{json}"
+    );
 }

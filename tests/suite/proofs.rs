@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use flowledger::store::merkle::Edge;
 use flowledger::store::{
-    Append, AppendError, Appended, BoxFuture, CommandId, Counters, EventStore, GrowthProof, Health, KeyKind, Layout,
-    MemoryStore, Offset, PublicKey, Revision, SignedCheckpoint, SigningKey, SledOptions, SledStore, Store, StoreError,
-    Stored, StreamId, VerifiedReceipt, Witnesses, leaf_hash, verify_receipt,
+    Append, AppendError, Appended, BoxFuture, Counters, EventStore, GrowthProof, Health, KeyKind, Layout, MemoryStore,
+    Offset, PublicKey, Revision, SignedCheckpoint, SigningKey, SledOptions, SledStore, Store, StoreError, Stored,
+    StreamId, VerifiedReceipt, Witnesses, leaf_hash, verify_receipt,
 };
 use flowledger::{
     BlockingEngine, CommandOptions, CommitTaskParam, CreateFlowParam, DeployFlowParam, Engine, EngineBuilder,
@@ -469,7 +469,6 @@ fn rewritten(original: &BlockingEngine, change: impl Fn(u64, &mut Vec<u8>) -> bo
         let append = Append {
             stream: StreamId::from_bytes(envelope.stream),
             expected: Revision::new(envelope.version - 1),
-            command_id: CommandId::from_bytes(envelope.command_id.id().to_bytes()),
             record: bytes.into(),
         };
         let stored = pollster::block_on(store.events.append(vec![append]));

@@ -275,7 +275,6 @@ impl Engine {
                 ));
             }
         };
-        let wanted = command_id.as_ref().map(|id| id.id().to_bytes());
         let mut last: Option<Stored> = None;
         loop {
             let after = last.as_ref().map_or(Revision::NONE, |stored| stored.revision);
@@ -293,9 +292,9 @@ impl Engine {
                         return Err(self.no_stream(instance.as_deref(), &what).await?);
                     }
                 }
-                let is_meant = match (version, &wanted) {
+                let is_meant = match (version, &command_id) {
                     (Some(version), _) => stored.revision.get() == version,
-                    (None, Some(wanted)) => stored.command_id.as_bytes() == wanted,
+                    (None, Some(wanted)) => codec::decode(&stored.record)?.envelope().command_id == *wanted,
                     (None, None) => false,
                 };
                 if is_meant {

@@ -11,7 +11,7 @@ use clap::{Parser, ValueEnum};
 use flowledger_benches::floor::Floor;
 use flowledger_benches::leave::Leave;
 use flowledger_benches::load::{Commits, Figures, Target, median, run};
-use flowledger_event_store::{Append, CommandId, EventStore, Revision, SledOptions, SledStore, StreamId};
+use flowledger_event_store::{Append, EventStore, Revision, SledOptions, SledStore, StreamId};
 
 /// Durable commands per second of closed-loop clients.
 #[derive(Parser)]
@@ -105,7 +105,6 @@ impl Commands {
         Append {
             stream: StreamId::from_bytes(scattered.to_be_bytes()),
             expected: Revision::new(expected),
-            command_id: CommandId::from_bytes(id.to_be_bytes()),
             record: record.into(),
         }
     }

@@ -24,7 +24,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::error::StoreError;
-use crate::record::{Append, CommandId, Offset, Revision, Stored, StreamId};
+use crate::record::{Append, Offset, Revision, Stored, StreamId};
 use crate::store::Layout;
 
 /// Bytes of the largest value; sled keeps leaves over 128 KiB in files that it never syncs, and a leaf has 16 items.
@@ -33,8 +33,8 @@ pub(super) const FRAME_MAX: usize = 4096;
 /// Revisions in one block of the stream index.
 pub(super) const BLOCK_LEN: u64 = 64;
 
-/// The format this release writes, and the newest it reads.
-pub(super) const FORMAT: u32 = 1;
+/// The format this release writes and reads. 1 was a draft that no release wrote.
+pub(super) const FORMAT: u32 = 2;
 
 const PACKED: u8 = 1;
 const LARGE: u8 = 2;
@@ -121,7 +121,6 @@ impl<F: FnMut(&[u8], &[u8])> Packer<F> {
 
     fn add_entry(&mut self, revision: Revision, leaf: &[u8; 32], item: &Append) {
         self.frame.extend(item.stream.as_bytes());
-        self.frame.extend(item.command_id.as_bytes());
         self.frame.extend(leaf);
         put_number(&mut self.frame, revision.get());
         put_number(&mut self.frame, item.record.len() as u64);
@@ -129,7 +128,7 @@ impl<F: FnMut(&[u8], &[u8])> Packer<F> {
 }
 
 fn entry_len(revision: Revision, record: usize) -> usize {
-    64 + number_len(revision.get()) + number_len(record as u64) + record
+    48 + number_len(revision.get()) + number_len(record as u64) + record
 }
 
 /// What stands in a frame before a record's bytes.
@@ -140,7 +139,6 @@ pub(super) struct Entry<'a> {
     pub(super) revision: Revision,
     /// The record's place.
     pub(super) offset: Offset,
-    command_id: CommandId,
     leaf: [u8; 32],
     /// Bytes of the whole record.
     len: usize,
@@ -178,7 +176,6 @@ impl Entry<'_> {
             stream,
             revision,
             offset,
-            command_id,
             leaf,
             ..
         } = *self;
@@ -187,7 +184,6 @@ impl Entry<'_> {
             revision,
             partition: 0,
             offset,
-            command_id,
             leaf,
             record,
         })
@@ -243,7 +239,6 @@ impl<'a> Iterator for Entries<'a> {
 impl<'a> Entries<'a> {
     fn take(&mut self, offset: Offset) -> Option<Entry<'a>> {
         let (stream, rest) = self.rest.split_first_chunk()?;
-        let (command_id, rest) = rest.split_first_chunk()?;
         let (leaf, mut rest) = rest.split_first_chunk()?;
         let revision = take_number(&mut rest)?;
         let len = usize::try_from(take_number(&mut rest)?).ok()?;
@@ -257,7 +252,6 @@ impl<'a> Entries<'a> {
             stream: StreamId::from_bytes(*stream),
             revision: Revision::new(revision),
             offset,
-            command_id: CommandId::from_bytes(*command_id),
             leaf: *leaf,
             len,
             bytes,
@@ -342,7 +336,7 @@ pub(super) fn decode_manifest(path: &Path, value: &[u8]) -> Result<Layout, Store
         .and_then(<[u8]>::split_first_chunk)
         .ok_or_else(damaged)?;
     let format = u32::from_be_bytes(*format);
-    if format > FORMAT {
+    if format != FORMAT {
         return Err(StoreError::Format {
             path: path.to_owned(),
             found: format,
@@ -415,7 +409,6 @@ mod tests {
             let items: Vec<Append> = (0_u8..).zip(&lens).map(|(seed, &len)| Append {
                 stream: StreamId::from_bytes([seed; 16]),
                 expected: Revision::NONE,
-                command_id: CommandId::from_bytes([!seed; 16]),
                 record: vec![seed; len].into(),
             }).collect();
             let mut tree = BTreeMap::new();
@@ -441,7 +434,6 @@ mod tests {
                 prop_assert_eq!(stored.offset.get(), number);
                 prop_assert_eq!(stored.revision.get(), number * 100);
                 prop_assert_eq!(stored.stream, item.stream);
-                prop_assert_eq!(stored.command_id, item.command_id);
                 prop_assert_eq!(&stored.record, &item.record);
                 prop_assert_eq!(stored.leaf, leaf_hash(&item.record));
             }

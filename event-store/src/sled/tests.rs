@@ -108,7 +108,7 @@ fn a_path_that_cannot_be_a_directory_is_refused() {
 }
 
 #[test]
-fn a_store_of_a_later_release_is_refused() {
+fn a_store_of_another_format_is_refused() {
     let _alone = alone();
     let directory = tempfile::tempdir().unwrap();
     drop(open(directory.path(), &SledOptions::default()));
@@ -119,7 +119,7 @@ fn a_store_of_a_later_release_is_refused() {
     drop(db);
     let refused = SledStore::open(directory.path(), SledOptions::default()).err().unwrap();
     assert!(
-        matches!(refused, StoreError::Format { found: 2, known: 1, .. }),
+        matches!(refused, StoreError::Format { found: 3, known: 2, .. }),
         "{refused:?}"
     );
 }

@@ -101,7 +101,6 @@ impl World {
         let item = Append {
             stream: StreamId::from_bytes(stream),
             expected: Revision::new(version - 1),
-            command_id: flowledger_event_store::CommandId::from_bytes([0; 16]),
             record: bytes.into(),
         };
         pollster::block_on(self.store.append(vec![item]))
