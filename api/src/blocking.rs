@@ -12,8 +12,8 @@ use crate::operation::{
     FlowModuleResult, FlowSwitchParam, FlowSwitchResult, GetFlowModuleParam, InstanceDataListResult, InstanceQuery,
     LifecycleParam, LifecycleResult, ListParam, LogCheckpoint, LogGrowth, LogRecord, NodeInstanceListResult,
     NodeInstanceResult, Receipt, ReceiptParam, RedoRollbackParam, RollbackTargetListResult, RollbackTaskParam,
-    RollbackTaskResult, RollbackToParam, StartProcessParam, StartProcessResult, TerminateProcessParam, TerminateResult,
-    UpdateFlowParam, UpdateFlowResult, VerifyReport,
+    RollbackTaskResult, RollbackToParam, StartProcessParam, StartProcessResult, StateCertificate, StreamState,
+    TerminateProcessParam, TerminateResult, UpdateFlowParam, UpdateFlowResult, VerifyReport,
 };
 
 /// An engine whose operations wait for their answer.
@@ -82,6 +82,7 @@ impl BlockingEngine {
         add_cosignatures(text: &str, witnesses: &[PublicKey]) -> AddedCosignatures;
         growth(from: u64) -> LogGrowth;
         rebuild_tree() -> u64;
+        certify(size: Option<u64>, each: impl FnMut(StreamState)) -> StateCertificate;
         verify_log(progress: impl FnMut(u64)) -> VerifyReport;
         close() -> ();
     }

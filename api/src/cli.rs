@@ -1,6 +1,7 @@
 //! The command line: reads the arguments, runs one command, tells how it went. Knows the library, and no stream or store.
 
 mod arguments;
+mod certify;
 mod demo;
 mod errors;
 mod failure;

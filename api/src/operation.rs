@@ -1,5 +1,6 @@
 //! The operations of the API document, one file each: request, result, and which code stands for what.
 
+mod certify;
 mod commit_task;
 mod create_flow;
 mod deploy_flow;
@@ -26,6 +27,7 @@ mod terminate_process;
 mod update_flow;
 mod validate_model;
 
+pub use certify::{StateCertificate, StreamState};
 pub use commit_task::CommitTaskParam;
 pub use create_flow::{CreateFlowParam, CreateFlowResult};
 pub use deploy_flow::{DeployFlowParam, DeployFlowResult};

@@ -798,6 +798,50 @@ fn verify_finds_a_record_that_stands_where_it_does_not_belong() {
 }
 
 #[test]
+fn certificate_holds_while_the_log_grows_and_names_what_differs() {
+    let shell = Shell::new();
+    let module = shell.deployed("leave");
+    let before = shell.json(0, &["log", "certify"]);
+    assert_eq!(
+        (before["size"].as_i64(), before["streams"].as_i64()),
+        (Some(3), Some(1))
+    );
+    shell.write("before.json", &before.to_string());
+    shell.json(0, &["instance", "start", &module, "applicant=Lin"]);
+    let told = shell.done(&["log", "certify", "--against", "before.json", "--streams", "streams.txt"]);
+    assert!(
+        told.contains("Equal: this release reads these records exactly as the other did."),
+        "{told}"
+    );
+    let streams = fs::read_to_string(shell.directory.path().join("streams.txt")).unwrap();
+    assert_eq!(streams.lines().count(), 1, "{streams}");
+    assert!(
+        streams.starts_with("1 ") && streams.split(' ').nth(2) == Some("3"),
+        "{streams}"
+    );
+
+    let mut other = before.clone();
+    other["stateRoot"] = before["root"].clone();
+    shell.write("other.json", &other.to_string());
+    let compared = shell.json(1, &["log", "certify", "--against", "other.json"]);
+    assert_eq!(compared["equal"].as_bool(), Some(false));
+    assert!(
+        text(&compared, "/difference").contains("read differently"),
+        "{compared}"
+    );
+    shell.write("none.json", "{}");
+    for arguments in [
+        &["--against", "none.json"][..],
+        &["--size", "99"],
+        &["--streams", "no/such/folder"],
+    ] {
+        let refused = shell.run(&[&["log", "certify"], arguments].concat());
+        assert_ne!(refused.status, 0, "{arguments:?}");
+        assert!(!refused.err.is_empty(), "{arguments:?}");
+    }
+}
+
+#[test]
 fn damaged_file_is_a_fault() {
     let shell = Shell::new();
     shell.deployed("leave");

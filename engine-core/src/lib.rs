@@ -19,6 +19,7 @@ pub mod plug_in;
 pub mod profile;
 pub mod rejection;
 pub mod result_code;
+pub mod state_hash;
 pub mod time;
 pub mod value;
 pub mod variables;

@@ -11,6 +11,7 @@ use crate::model::parse;
 use crate::model::validate::{self, Drafts, ModelFault, ValidationContext};
 use crate::rejection::Rejection;
 use crate::result_code::ResultCode;
+use crate::state_hash::{FORM, Pen, Written, hash_of};
 use crate::time::Timestamp;
 
 /// How far a flow definition has come.
@@ -55,6 +56,58 @@ pub struct Definition {
     pub modified_at: Timestamp,
 }
 
+impl Definition {
+    fn write(&self, pen: &mut Pen) -> Written {
+        let Self {
+            tenant,
+            caller,
+            operator,
+            flow,
+            flow_model,
+            created_at,
+            modified_at,
+        } = self;
+        let FlowDescription {
+            flow_key,
+            flow_name,
+            remark,
+        } = flow;
+        let texts = [tenant, caller, operator, flow_key, flow_name, remark, flow_model];
+        pen.list(texts.len() + 2)?;
+        for text in texts {
+            pen.optional_text(text.as_ref())?;
+        }
+        pen.time(*created_at)?;
+        pen.time(*modified_at)
+    }
+}
+
+impl DeployedFlow {
+    fn write(&self, pen: &mut Pen) -> Written {
+        let Self {
+            flow_deploy_id,
+            version,
+            definition,
+            warnings,
+        } = self;
+        pen.list(4)?;
+        pen.id(flow_deploy_id.id())?;
+        pen.version(*version)?;
+        definition.write(pen)?;
+        pen.each(warnings.iter(), |pen, warning| {
+            let DeployWarning {
+                slug,
+                element_key,
+                message,
+            } = warning;
+            pen.list(3)?;
+            pen.text(slug)?;
+            pen.optional_text(element_key.as_ref())?;
+            pen.text(message)
+        })
+    }
+}
+
 /// A flow module: the fold of its stream.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FlowModule {
@@ -83,6 +136,33 @@ impl FlowModule {
     /// The newest deployment.
     pub fn latest_deployment(&self) -> Option<&DeployedFlow> {
         self.deployments.last()
+    }
+
+    /// The hash of everything that its stream tells: equal on every release that reads the stream alike.
+    pub fn state_hash(&self) -> [u8; 32] {
+        hash_of(|pen| self.write(pen))
+    }
+
+    fn write(&self, pen: &mut Pen) -> Written {
+        let Self {
+            flow_module_id,
+            status,
+            is_disabled,
+            definition,
+            deployments,
+            last_recorded_at,
+            commands,
+        } = self;
+        pen.list(9)?;
+        pen.number(FORM)?;
+        pen.text("module")?;
+        pen.optional(flow_module_id.as_ref(), |pen, id| pen.id(id.id()))?;
+        pen.flag(matches!(status, DefinitionStatus::Editing))?;
+        pen.flag(*is_disabled)?;
+        definition.write(pen)?;
+        pen.each(deployments.iter(), |pen, deployed| deployed.write(pen))?;
+        pen.time(*last_recorded_at)?;
+        pen.commands(commands)
     }
 
     /// Bytes the module takes in memory, roughly.

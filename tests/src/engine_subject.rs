@@ -34,6 +34,8 @@ pub struct EngineSubject {
     profile: Profile,
     hook_answer: Vec<Variable>,
     store: Store,
+    /// What the ids begin with that commands without an id get.
+    unnamed: String,
     given: usize,
     last: Option<Value>,
 }
@@ -66,10 +68,21 @@ impl EngineSubject {
             .open()
             .expect("an engine opens on a store in memory");
         Self {
-            engine: engine.blocking(),
-            profile,
             hook_answer: hook_answer.to_vec(),
+            ..Self::over(engine.blocking(), profile, store, "unnamed")
+        }
+    }
+
+    /// An engine that others use as well. `unnamed` begins the ids of commands without one; on one engine it must be another
+    /// for each subject.
+    #[must_use]
+    pub fn over(engine: BlockingEngine, profile: Profile, store: Store, unnamed: &str) -> Self {
+        Self {
+            engine,
+            profile,
+            hook_answer: Vec::new(),
             store,
+            unnamed: unnamed.to_owned(),
             given: 0,
             last: None,
         }
@@ -113,7 +126,7 @@ impl EngineSubject {
     /// A request with the JSON names. A command without an id gets one that no other has, the same on every run.
     fn request<T: DeserializeOwned>(&mut self, mut request: Value, command_id: Option<&String>) -> T {
         self.given += 1;
-        let unnamed = || format!("unnamed-{}", self.given);
+        let unnamed = || format!("{}-{}", self.unnamed, self.given);
         request["commandId"] = json!(command_id.cloned().unwrap_or_else(unnamed));
         serde_json::from_value(request).expect("the request has the JSON form of the API document")
     }

@@ -6,6 +6,7 @@ pub mod differential;
 pub mod engine_subject;
 pub mod exhaustive;
 pub mod generate;
+pub mod golden;
 pub mod law;
 pub mod naive;
 pub mod scenario;

@@ -13,6 +13,7 @@ mod fixture;
 mod forks;
 mod generators;
 mod going_back;
+mod golden;
 mod oracle;
 mod plug_ins;
 mod proofs;

@@ -7,6 +7,7 @@ use flowledger::{CheckpointReport, LogRecord, ResultCode, VerifyReport};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use crate::cli::certify::{self, CERTIFY_HELP, CertifyArgs};
 use crate::cli::failure::Failure;
 use crate::cli::receipt::{self, CosignArgs, RECEIPT_HELP, ReceiptArgs};
 use crate::cli::session::{Access, Session};
@@ -43,6 +44,9 @@ pub(crate) enum LogCommand {
         #[arg(long)]
         rebuild_tree: bool,
     },
+    /// Folds all records and hashes what they come to, to compare releases by
+    #[command(after_help = CERTIFY_HELP)]
+    Certify(CertifyArgs),
     /// Signs how many records the log has, and their root: to publish, and to send to witnesses
     #[command(after_help = CHECKPOINT_HELP)]
     Checkpoint,
@@ -98,6 +102,7 @@ pub(crate) fn run(session: &Session, command: LogCommand) -> Result<(), Failure>
     match command {
         LogCommand::Show { instance, after, limit } => show(session, instance.as_deref(), after, limit),
         LogCommand::Verify { rebuild_tree } => verify(session, rebuild_tree),
+        LogCommand::Certify(args) => certify::run(session, &args),
         LogCommand::Checkpoint => receipt::checkpoint(session),
         LogCommand::Key => receipt::key(session),
         LogCommand::Receipt(args) => receipt::make(session, args),

@@ -13,6 +13,12 @@ use crate::variables::{InstanceData, Snapshot, Variables};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct BranchIndex(usize);
 
+impl BranchIndex {
+    pub(super) fn place(self) -> usize {
+        self.0
+    }
+}
+
 /// A branch that a fork has opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Branch {

@@ -1,6 +1,7 @@
 //! A flow instance as its stream tells it.
 
 mod apply;
+mod hash;
 
 use std::sync::Arc;
 
