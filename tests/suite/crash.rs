@@ -39,14 +39,15 @@ fn killed_engine_loses_nothing_it_answered() {
         (8, 0, 0)
     );
     assert!(
-        figure(&text, "acknowledged") > 0,
+        figure(&text, "acknowledged") > 0 && figure(&text, "receipts") > 0,
         "the engine came to no answer: {text}"
     );
 }
 
 #[test]
-fn checker_finds_an_answer_that_is_not_on_the_record() {
-    let (output, text) = crash(&["--rounds", "1", "--seed", "7", "--forge"]);
+fn checker_finds_an_answer_and_a_receipt_that_are_not_on_the_record() {
+    let (output, text) = crash(&["--rounds", "1", "--seed", "7", "--receipts", "50", "--forge"]);
     assert_eq!(output.status.code(), Some(1), "{text}");
     assert_eq!(figure(&text, "lost"), 1);
+    assert!(text.contains("holds another record than its receipt"), "{text}");
 }

@@ -4,27 +4,18 @@
 //! answer after it got it. The parent kills the child, reads the log and compares.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Command as Process, ExitCode, Stdio};
 use std::thread;
 use std::time::Duration;
 
 use clap::Parser;
-use flowledger::store::SledOptions;
-use flowledger::{
-    AnyRecord, BlockingEngine, CommitTaskParam, CreateFlowParam, DeployFlowParam, Engine, EngineError, FlowInstanceId,
-    FlowModuleId, InstanceFilter, ListParam, NodeInstanceId, RollbackTaskParam, StartProcessParam,
-    TerminateProcessParam, UpdateFlowParam,
-};
+use flowledger::{AnyRecord, BlockingEngine, EngineError};
 use flowledger_tests::dice::Dice;
-use flowledger_tests::sketch::flow;
-use serde::{Deserialize, Serialize};
+use flowledger_tests::kept::Kept;
+use flowledger_tests::load::{Command, Line, Work, open, work};
 use serde_json::Value;
-
-/// A flow with a ring, so that instances live on over many rounds.
-const FLOW: &str =
-    "start -> ask -> gate; gate -(n > 7)-> end; gate -(n > 4)-> review -> ask; gate -(default)-> fix -> ask";
 
 /// Kills a working engine at random moments and checks that nothing it answered is lost.
 #[derive(Parser)]
@@ -42,6 +33,9 @@ struct Arguments {
     /// Clients that work at the same time.
     #[arg(long, default_value_t = 16)]
     clients: u64,
+    /// Of a hundred answered commands so many are asked a receipt for.
+    #[arg(long, default_value_t = 3)]
+    receipts: u64,
     /// Puts the engine under load until it is killed; what the parent starts.
     #[arg(long, hide = true)]
     child: Option<u64>,
@@ -59,7 +53,23 @@ fn main() -> ExitCode {
         return hold(arguments.dir.as_deref().unwrap_or(Path::new(".")));
     }
     if let (Some(round), Some(dir)) = (arguments.child, &arguments.dir) {
-        work(dir, arguments.seed, round, arguments.clients);
+        let Arguments {
+            seed,
+            clients,
+            receipts,
+            ..
+        } = arguments;
+        let commands = u64::MAX;
+        work(
+            dir,
+            Work {
+                seed,
+                round,
+                clients,
+                commands,
+                receipts,
+            },
+        );
         return ExitCode::SUCCESS;
     }
     let temporary = tempfile::tempdir().expect("a temporary directory");
@@ -103,73 +113,6 @@ fn main() -> ExitCode {
     }
 }
 
-/// One command of the load. Repeated as it stands, it is the same command.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-enum Command {
-    Start(StartProcessParam),
-    Commit(CommitTaskParam),
-    Rollback(RollbackTaskParam),
-    Terminate(TerminateProcessParam),
-}
-
-impl Command {
-    fn id(&self) -> String {
-        let options = match self {
-            Self::Start(param) => &param.options,
-            Self::Commit(param) => &param.options,
-            Self::Rollback(param) => &param.options,
-            Self::Terminate(param) => &param.options,
-        };
-        options
-            .command_id
-            .as_ref()
-            .map(ToString::to_string)
-            .expect("every command of the load has an id")
-    }
-
-    /// The answer as JSON.
-    fn give(&self, engine: &BlockingEngine) -> Result<Value, EngineError> {
-        match self.clone() {
-            Self::Start(param) => engine.start_process(param).map(json),
-            Self::Commit(param) => engine.commit_task(param).map(json),
-            Self::Rollback(param) => engine.rollback_task(param).map(json),
-            Self::Terminate(param) => engine.terminate_process(param).map(json),
-        }
-    }
-}
-
-fn json(answer: impl Serialize) -> Value {
-    serde_json::to_value(answer).expect("an answer is JSON")
-}
-
-/// What the child says, one line each.
-#[derive(Serialize, Deserialize)]
-enum Line {
-    /// The command is about to be given.
-    Given(Command),
-    /// The command was answered.
-    Answered(String, Value),
-    /// The command was refused; nothing may be on the record.
-    Refused(String, i32),
-    /// Something that must not happen.
-    Fault(String),
-}
-
-fn say(line: &Line) {
-    let mut text = serde_json::to_string(line).expect("a line is JSON");
-    text.push('\n');
-    // One write for one line, so that a kill leaves whole lines.
-    let _ = std::io::stdout().lock().write_all(text.as_bytes());
-}
-
-fn open(dir: &Path, checkpoint_records: usize) -> Result<BlockingEngine, EngineError> {
-    let options = SledOptions {
-        checkpoint_records,
-        ..SledOptions::default()
-    };
-    Ok(Engine::builder().data_dir_with(dir, options).open()?.blocking())
-}
-
 fn hold(dir: &Path) -> ExitCode {
     match open(dir, 1_000) {
         Ok(_engine) => {
@@ -184,175 +127,11 @@ fn hold(dir: &Path) -> ExitCode {
     }
 }
 
-/// The child: works until it is killed.
-fn work(dir: &Path, seed: u64, round: u64, clients: u64) {
-    let mut dice = Dice::of(seed, round.wrapping_mul(1_000));
-    let checkpoint_records = 1 << (4 + dice.below(10));
-    let prepared = open(dir, checkpoint_records).and_then(|engine| {
-        let module = deploy(&engine)?;
-        let filter = InstanceFilter {
-            status: Some(2),
-            ..InstanceFilter::default()
-        };
-        let running = engine.list_flow_instances(
-            &filter,
-            ListParam {
-                before: None,
-                limit: Some(200),
-            },
-        )?;
-        Ok((engine, module, running.flow_instances))
-    });
-    let (engine, module, running) = match prepared {
-        Ok(prepared) => prepared,
-        Err(error) => return say(&Line::Fault(format!("opening: {error}"))),
-    };
-    thread::scope(|scope| {
-        for client in 0..clients {
-            let (engine, module) = (&engine, &module);
-            let mine = (0_u64..).zip(&running).filter(|(index, _)| index % clients == client);
-            let instances = mine.map(|(_, summary)| summary.flow_instance_id.clone()).collect();
-            scope.spawn(move || {
-                let dice = Dice::of(seed, round * 1_000 + client + 1);
-                Client {
-                    engine,
-                    module,
-                    instances,
-                    dice,
-                    name: format!("r{round}-c{client}"),
-                    given: 0,
-                }
-                .work();
-            });
-        }
-    });
-}
-
-/// Three commands with fixed ids: whoever was killed half-way goes on where it was.
-fn deploy(engine: &BlockingEngine) -> Result<FlowModuleId, EngineError> {
-    let owner = || ("crash".to_owned(), "crash".to_owned());
-    let options = |id: &str| flowledger::CommandOptions {
-        command_id: Some(id.into()),
-        ..Default::default()
-    };
-    let (tenant, caller) = owner();
-    let create = CreateFlowParam {
-        tenant,
-        caller,
-        options: options("create"),
-        ..CreateFlowParam::default()
-    };
-    let id = engine.create_flow(create)?.flow_module_id;
-    let flow_model = flow("crash", FLOW).flow_model.to_string();
-    let flow_module_id = id.to_string();
-    let (tenant, caller) = owner();
-    let options_of = options("update");
-    engine.update_flow(UpdateFlowParam {
-        tenant,
-        caller,
-        flow_module_id: flow_module_id.clone(),
-        flow_model,
-        options: options_of,
-        ..UpdateFlowParam::default()
-    })?;
-    let (tenant, caller) = owner();
-    let options = options("deploy");
-    engine.deploy_flow(DeployFlowParam {
-        tenant,
-        caller,
-        flow_module_id,
-        options,
-        ..DeployFlowParam::default()
-    })?;
-    Ok(id)
-}
-
-/// One client, with instances that nobody else touches.
-struct Client<'e> {
-    engine: &'e BlockingEngine,
-    module: &'e FlowModuleId,
-    instances: Vec<FlowInstanceId>,
-    dice: Dice,
-    name: String,
-    given: u64,
-}
-
-impl Client<'_> {
-    fn work(mut self) {
-        loop {
-            let command = match self.choose() {
-                Ok(command) => command,
-                Err(error) => return say(&Line::Fault(format!("{}: reading: {error}", self.name))),
-            };
-            say(&Line::Given(command.clone()));
-            match command.give(self.engine) {
-                Ok(answer) => self.note(&command, answer),
-                // There is no task before the first one.
-                Err(error) if error.err_code() == 4006 => say(&Line::Refused(command.id(), 4006)),
-                Err(error) => return say(&Line::Fault(format!("{}: {error}", command.id()))),
-            }
-        }
-    }
-
-    fn note(&mut self, command: &Command, answer: Value) {
-        let id: Option<FlowInstanceId> = answer["flowInstanceId"].as_str().map(FlowInstanceId::new);
-        if let Some(id) = id {
-            let is_running = answer["status"] == 2;
-            match self.instances.iter().position(|known| *known == id) {
-                Some(index) if !is_running => drop(self.instances.swap_remove(index)),
-                None if is_running => self.instances.push(id),
-                _ => {}
-            }
-        }
-        say(&Line::Answered(command.id(), answer));
-    }
-
-    fn choose(&mut self) -> Result<Command, EngineError> {
-        self.given += 1;
-        let command_id = format!("{}-{}", self.name, self.given);
-        if self.instances.is_empty() || (self.instances.len() < 8 && self.dice.percent(20)) {
-            let param = StartProcessParam::of_module(self.module.clone())
-                .variable("n", 0)
-                .command_id(&command_id);
-            return Ok(Command::Start(param));
-        }
-        let id = self.instances[self.dice.index(self.instances.len())].clone();
-        if self.dice.percent(4) {
-            return Ok(Command::Terminate(
-                TerminateProcessParam::new(&id).command_id(&command_id),
-            ));
-        }
-        let task = self.active_task(&id)?;
-        if self.dice.percent(20) {
-            return Ok(Command::Rollback(
-                RollbackTaskParam::new(&id, &task).command_id(&command_id),
-            ));
-        }
-        let n = i64::try_from(self.dice.below(9)).unwrap_or(0);
-        let mut param = CommitTaskParam::new(&id, &task)
-            .variable("n", n)
-            .command_id(&command_id);
-        if self.dice.percent(10) {
-            // Around and beyond the size of a frame.
-            let text = "x".repeat(3_800 + self.dice.index(6_000));
-            param = param.variable("filling", text);
-        }
-        Ok(Command::Commit(param))
-    }
-
-    fn active_task(&self, id: &FlowInstanceId) -> Result<NodeInstanceId, EngineError> {
-        let tasks = self.engine.get_history_user_task_list(id)?;
-        let active = tasks.node_instance_list.into_iter().find(|task| task.status == 2);
-        Ok(active
-            .expect("a running instance of this flow has an active task")
-            .node_instance_id)
-    }
-}
-
 /// Starts a child, kills it after a while, and returns what it said.
 fn run_and_kill(arguments: &Arguments, dir: &Path, round: u64, after: Duration) -> Vec<String> {
     let mut child = Process::new(std::env::current_exe().expect("this program has a path"))
         .args(["--child", &round.to_string(), "--seed", &arguments.seed.to_string()])
+        .args(["--receipts", &arguments.receipts.to_string()])
         .args(["--clients", &arguments.clients.to_string(), "--dir"])
         .arg(dir)
         .stdout(Stdio::piped())
@@ -445,6 +224,8 @@ struct Ledger {
     unanswered: u64,
     unanswered_and_there: u64,
     lost: BTreeSet<String>,
+    /// The receipts and checkpoints that were handed out.
+    kept: Kept,
     faults: Vec<String>,
 }
 
@@ -452,12 +233,15 @@ impl std::fmt::Display for Ledger {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(
             f,
-            "rounds {}, acknowledged {}, unanswered {} ({} of them on the record), records {}, lost {}, faults {}",
+            "rounds {}, acknowledged {}, unanswered {} ({} of them on the record), records {}, receipts {}, checkpoints {}, \
+             lost {}, faults {}",
             self.rounds,
             self.acknowledged.len(),
             self.unanswered,
             self.unanswered_and_there,
             self.seen.leaves.len(),
+            self.kept.receipts(),
+            self.kept.checkpoints(),
             self.lost.len(),
             self.faults.len()
         )
@@ -480,6 +264,11 @@ impl Ledger {
                     self.open.remove(&id);
                     self.refused.insert(id);
                 }
+                Ok(line @ (Line::Receipt { .. } | Line::Checkpoint { .. })) => {
+                    if let Err(what) = self.kept.keep(&line) {
+                        self.faults.push(what);
+                    }
+                }
                 Ok(Line::Fault(what)) => self.faults.push(what),
                 Err(error) => self.faults.push(format!("{error}: {line}")),
             }
@@ -488,6 +277,7 @@ impl Ledger {
 
     fn forge(&mut self) {
         self.acknowledged.insert("never given".to_owned(), 1);
+        self.kept.forge();
     }
 
     /// Every tenth time, and the last, the whole log is read again and compared.
@@ -495,6 +285,10 @@ impl Ledger {
         self.rounds += 1;
         let checked = open(dir, 1 << 16).and_then(|engine| {
             self.check_log(&engine, round, is_last || round % 10 == 9)?;
+            // What was kept in earlier rounds is compared again at last.
+            let kept = self.kept.check(&self.seen.leaves, &engine, is_last);
+            self.faults
+                .extend(kept.into_iter().map(|what| format!("round {round}: {what}")));
             self.repeat_answered(&engine)?;
             self.repeat_open(&engine)?;
             engine.close()
