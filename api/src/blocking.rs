@@ -1,9 +1,13 @@
 //! The engine for callers without an async executor: the same operations, each waiting for its answer.
 
+use std::io::Write;
+use std::path::Path;
+
 use flowledger_engine_core::id::{FlowInstanceId, NodeInstanceId};
 use flowledger_event_store::PublicKey;
 use flowledger_projections::InstanceFilter;
 
+use crate::copies::CopyReport;
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::operation::{
@@ -83,6 +87,8 @@ impl BlockingEngine {
         growth(from: u64) -> LogGrowth;
         rebuild_tree() -> u64;
         certify(size: Option<u64>, each: impl FnMut(StreamState)) -> StateCertificate;
+        export(to: impl Write, progress: impl FnMut(u64)) -> CopyReport;
+        backup(path: impl AsRef<Path>, progress: impl FnMut(u64)) -> CopyReport;
         verify_log(progress: impl FnMut(u64)) -> VerifyReport;
         close() -> ();
     }

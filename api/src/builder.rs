@@ -20,6 +20,7 @@ use flowledger_projections::{Catalogue, CatalogueError};
 use quick_cache::sync::{Cache, DefaultLifecycle};
 use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
 
+use crate::copies;
 use crate::engine::{Engine, Inside};
 use crate::error::EngineError;
 use crate::executor::{ByWeight, Executor, InDoubt};
@@ -36,7 +37,7 @@ pub const CACHE_BYTES: u64 = 128 << 20;
 /// The file of the log's key in a data directory, unless the builder says otherwise.
 const KEY_FILE: &str = "log.key";
 /// The file of the newest checkpoint in a data directory, unless the builder says otherwise.
-const CHECKPOINT_FILE: &str = "checkpoint";
+pub(crate) const CHECKPOINT_FILE: &str = "checkpoint";
 
 /// Values a cache is prepared for; it grows as it needs.
 const CACHE_ITEMS: usize = 4_096;
@@ -44,6 +45,7 @@ const CACHE_ITEMS: usize = 4_096;
 enum StoreChoice {
     Memory,
     Directory(PathBuf, Box<SledOptions>),
+    Copy(PathBuf),
     Given(Store),
 }
 
@@ -112,6 +114,15 @@ impl EngineBuilder {
     /// Keeps everything in a directory, with the store's own settings.
     pub fn data_dir_with(mut self, path: impl AsRef<Path>, options: SledOptions) -> Self {
         self.store = StoreChoice::Directory(path.as_ref().to_owned(), Box::new(options));
+        self
+    }
+
+    /// Reads a backup or an export into memory, to be looked at: queries and the log work as on the store it was made of, and
+    /// every command is refused with 7008. It takes as much memory as the log is long.
+    ///
+    /// Opening it answers 2001 for what is no copy, 7008 for one that cannot be read, 7800 for one that is not what was made.
+    pub fn copy(mut self, path: impl AsRef<Path>) -> Self {
+        self.store = StoreChoice::Copy(path.as_ref().to_owned());
         self
     }
 
@@ -257,6 +268,7 @@ impl EngineBuilder {
         let store = match self.store {
             StoreChoice::Memory => MemoryStore::new().into(),
             StoreChoice::Directory(path, options) => SledStore::open(&path, *options)?.into(),
+            StoreChoice::Copy(path) => copies::load(&path)?.into(),
             StoreChoice::Given(store) => store,
         };
         let catalogue = Catalogue::open(store.index.clone())?;

@@ -2,6 +2,7 @@
 
 mod arguments;
 mod certify;
+mod copies;
 mod demo;
 mod errors;
 mod failure;

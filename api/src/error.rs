@@ -258,6 +258,7 @@ impl From<StoreError> for EngineError {
         let code = match &error {
             StoreError::Damaged { .. } => ResultCode::LogCorrupt,
             StoreError::Format { .. } => ResultCode::EventVersionUnsupported,
+            StoreError::Exists { .. } => ResultCode::InvalidParam,
             StoreError::TooLarge { .. } | StoreError::NoPartition { .. } => ResultCode::SystemError,
             StoreError::InUse { .. }
             | StoreError::Permission { .. }

@@ -7,6 +7,7 @@
 
 mod blocking;
 mod builder;
+mod copies;
 mod engine;
 mod error;
 mod executor;
@@ -14,11 +15,15 @@ mod host;
 mod housekeeping;
 mod lane;
 mod operation;
+mod pause;
 mod proofs;
 mod time_out;
 
 pub use blocking::BlockingEngine;
 pub use builder::{CACHE_BYTES, EngineBuilder, HOOK_TIME_OUT};
+pub use copies::{
+    CopyReport, MissingRecords, RestoreOptions, RestoreReport, SalvageOptions, SalvageReport, import, restore, salvage,
+};
 pub use engine::Engine;
 pub use error::{About, EngineError, ErrorEnvelope, FaultEntry};
 pub use flowledger_engine_core::context::HookCall;

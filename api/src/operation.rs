@@ -47,6 +47,7 @@ pub use lifecycle::{LifecycleParam, LifecycleResult};
 pub use lists::{FlowInstanceList, FlowInstanceSummary, FlowModuleList, FlowModuleSummary, ListParam};
 pub use log::{CheckpointReport, LogFault, LogRecord, VerifyReport};
 pub use query::InstanceQuery;
+pub(crate) use receipt::hex;
 pub use receipt::{AddedCosignatures, LogCheckpoint, LogGrowth, ReceiptParam};
 pub use request::CommandOptions;
 pub use rollback_task::RollbackTaskParam;

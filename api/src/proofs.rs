@@ -16,11 +16,11 @@ use flowledger_event_store::{
 use crate::error::EngineError;
 
 /// The partition of the embedded store.
-const PARTITION: u16 = 0;
+pub(crate) const PARTITION: u16 = 0;
 /// What the name of the second checkpoint's file has behind that of the first.
 const WITNESSED: &str = ".witnessed";
 /// What to do when the log is not the one that was signed.
-const REWRITTEN: &str =
+pub(crate) const REWRITTEN: &str =
     "stop writing, keep a copy of the data directory and of the checkpoint file, and compare with a backup";
 
 /// The files of a log's proofs. Without a file the key is made anew by each engine, and checkpoints are kept in memory.
@@ -44,7 +44,7 @@ pub(crate) struct Proofs {
 
 /// The checkpoints that are worth keeping.
 #[derive(Clone, Default)]
-struct Kept {
+pub(crate) struct Kept {
     /// The newest one.
     newest: Option<SignedCheckpoint>,
     /// The newest one with cosignatures, if that is not the newest of all.
@@ -52,6 +52,40 @@ struct Kept {
 }
 
 impl Kept {
+    /// Those in the file with this name and in the one beside it.
+    pub(crate) fn read(path: &Path) -> Result<Self, EngineError> {
+        Ok(Self {
+            newest: SignedCheckpoint::load(path)?,
+            witnessed: SignedCheckpoint::load(with_suffix(path, WITNESSED))?,
+        })
+    }
+
+    /// Those of a list, in order of their sizes, that are worth keeping.
+    pub(crate) fn of(mut known: Vec<SignedCheckpoint>) -> Self {
+        let newest = known.pop();
+        let witnessed = match &newest {
+            Some(newest) if cosignatures(newest) == 0 => known.into_iter().rfind(|earlier| cosignatures(earlier) > 0),
+            _ => None,
+        };
+        Self { newest, witnessed }
+    }
+
+    /// Writes them into the file with this name and into the one beside it.
+    pub(crate) fn save(&self, path: &Path) -> Result<(), EngineError> {
+        if let Some(newest) = &self.newest {
+            newest.save(path)?;
+        }
+        if let Some(witnessed) = &self.witnessed {
+            witnessed.save(with_suffix(path, WITNESSED))?;
+        }
+        Ok(())
+    }
+
+    /// All of them, the newest last.
+    pub(crate) fn into_checkpoints(self) -> Vec<SignedCheckpoint> {
+        [self.witnessed, self.newest].into_iter().flatten().collect()
+    }
+
     /// The checkpoint to prove a record with: of those that speak of it the one with most cosignatures, then the newest.
     fn best(&self, position: u64) -> Option<&SignedCheckpoint> {
         let both = [&self.newest, &self.witnessed].into_iter().flatten();
@@ -264,7 +298,7 @@ impl Proofs {
         if let Some(key) = &*held {
             return Ok(Arc::clone(key));
         }
-        let name = default_log_name(self.store.events.layout(), PARTITION);
+        let name = default_log_name(&self.store.events.layout().origin, PARTITION);
         let key = match &self.files.key {
             Some(path) => {
                 self.check_lost(path)?;
@@ -286,7 +320,7 @@ impl Proofs {
             return Ok(());
         };
         let detail = format!(
-            "{}: the log's key is gone, and {} was signed with it; put the key back from a backup. A new key would make \
+            "{}: the log's key is gone, and {} was signed with it; put your copy of it back. A new key would make \
              another log of this one",
             key.display(),
             checkpoint.display()
@@ -311,15 +345,17 @@ impl Proofs {
         Ok(key)
     }
 
+    /// The kept checkpoints as they are, whoever signed them.
+    pub(crate) fn kept(&self) -> Result<Kept, EngineError> {
+        let held = self.lock().clone();
+        held.map_or_else(|| self.read(), Ok)
+    }
+
     fn read(&self) -> Result<Kept, EngineError> {
-        let load = |suffix| match self.file(suffix) {
-            Some(path) => SignedCheckpoint::load(path),
-            None => Ok(None),
-        };
-        Ok(Kept {
-            newest: load("")?,
-            witnessed: load(WITNESSED)?,
-        })
+        self.files
+            .checkpoint
+            .as_deref()
+            .map_or_else(|| Ok(Kept::default()), Kept::read)
     }
 
     /// Refuses a log that a checkpoint of it contradicts.
@@ -364,10 +400,7 @@ impl Proofs {
     }
 
     fn file(&self, suffix: &str) -> Option<PathBuf> {
-        let path = self.files.checkpoint.as_deref()?;
-        let mut name = path.as_os_str().to_owned();
-        name.push(suffix);
-        Some(name.into())
+        Some(with_suffix(self.files.checkpoint.as_deref()?, suffix))
     }
 
     fn not_ours(&self, error: &SignatureError) -> EngineError {
@@ -397,6 +430,12 @@ pub(crate) fn contradiction(signed: &Checkpoint, has: u64, root: Option<&[u8; 32
              position {size} is not what was signed"
         )
     })
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
 }
 
 fn size_of(checkpoint: &SignedCheckpoint) -> u64 {

@@ -1167,3 +1167,119 @@ fn log_that_is_not_the_one_that_was_signed_is_a_fault() {
     assert!(told.contains("lead to another root now"), "{told}");
     assert_eq!(fs::read_to_string(shell.data().join("checkpoint")).unwrap(), note);
 }
+
+#[test]
+fn copies_are_made_looked_into_and_restored() {
+    let shell = Shell::new();
+    let module = shell.deployed("leave");
+    let started = shell.json(0, &["instance", "start", &module, "applicant=Lin"]);
+    let instance = text(&started, "/flowInstanceId");
+    shell.done(&["log", "checkpoint"]);
+    shell.json(0, &["instance", "commit", &instance, "days=5"]);
+    let root = text(&shell.json(0, &["log", "verify"]), "/root");
+
+    let wrote = shell.done(&["log", "export", "ledger.jsonl"]);
+    assert!(
+        wrote.contains("wrote ledger.jsonl, export of 5 records") && wrote.contains(&root),
+        "{wrote}"
+    );
+    let export = fs::read_to_string(shell.directory.path().join("ledger.jsonl")).unwrap();
+    assert_eq!(shell.done(&["log", "export"]), export, "standard output without a name");
+    let backed_up = shell.json(0, &["log", "backup", "ledger.backup"]);
+    assert_eq!((code(&backed_up), text(&backed_up, "/root")), (1000, root.clone()));
+
+    let history = shell.done(&["instance", "history", &instance]);
+    for copy in ["ledger.jsonl", "ledger.backup"] {
+        let seen = shell.done(&["--data", copy, "instance", "history", &instance]);
+        assert_eq!(seen, history, "{copy}");
+        let refused = shell.json(1, &["--data", copy, "instance", "commit", &instance, "days=6"]);
+        assert_eq!(code(&refused), 7008, "{copy}");
+    }
+
+    let key = shell.done(&["log", "key"]);
+    let fit = ["--against", "flowledger-data/checkpoint", "--key", key.trim()];
+    for (target, command, copy) in [
+        ("first", "import", "ledger.jsonl"),
+        ("second", "restore", "ledger.backup"),
+    ] {
+        let made = shell.done(&[&["--data", target, "log", command, copy], &fit[..]].concat());
+        assert!(
+            made.contains("checkpoint  of 4 records: continued") && made.contains(&root),
+            "{made}"
+        );
+        assert!(made.contains("It goes on as the same log."), "{made}");
+        let directory = shell.directory.path().join(target);
+        fs::copy(shell.data().join("log.key"), directory.join("log.key")).unwrap();
+        assert_eq!(
+            text(&shell.json(0, &["--data", target, "log", "verify"]), "/root"),
+            root
+        );
+        let again = shell.json(1, &["--data", target, "log", command, copy]);
+        assert_eq!(code(&again), 2001, "nothing is put over what is there");
+        let wrong = shell.json(1, &["--data", "third", "log", command, "flowledger-data/mark"]);
+        assert_eq!(code(&wrong), 2001);
+        let none = shell.json(2, &["--data", "third", "log", "import", "no-such-file"]);
+        assert_eq!(code(&none), 2001);
+    }
+
+    // An older copy than the checkpoint: what is missing is named, and must be accepted.
+    shell.json(0, &["instance", "start", &module, "applicant=Lin"]);
+    shell.done(&["log", "checkpoint"]);
+    let restore = [
+        "--data",
+        "third",
+        "log",
+        "restore",
+        "ledger.backup",
+        "--against",
+        "flowledger-data/checkpoint",
+    ];
+    let refused = shell.run(&restore);
+    assert_eq!(refused.status, 1);
+    assert!(refused.err.contains("record 6 is missing"), "{}", refused.err);
+    let made = shell.done(&[&restore[..], &["--accept-loss"]].concat());
+    assert!(
+        made.contains("missing     position 6") && made.contains("It is a new log"),
+        "{made}"
+    );
+}
+
+#[test]
+fn salvage_tells_what_is_lost() {
+    let shell = Shell::new();
+    let module = shell.deployed("leave");
+    for _ in 0..20 {
+        shell.json(0, &["instance", "start", &module, "applicant=Lin"]);
+    }
+    let whole = shell.done(&["log", "salvage", "whole"]);
+    assert!(
+        whole.contains("No fault was met.") && whole.contains("whole holds 23 records now"),
+        "{whole}"
+    );
+    let file = shell.data().join("db");
+    let bytes = fs::read(&file).unwrap();
+    fs::write(&file, &bytes[..20_000]).unwrap();
+    let refused = shell.run(&["log", "salvage", "part"]);
+    assert_eq!(refused.status, 1);
+    assert!(
+        refused.err.contains("are missing") && refused.err.contains("accept the loss"),
+        "{}",
+        refused.err
+    );
+    let told = shell.done(&["log", "salvage", "part", "--accept-loss"]);
+    assert!(
+        told.contains("its high-water mark says  23") && told.contains("missing"),
+        "{told}"
+    );
+    let told = shell.json(0, &["log", "salvage", "again", "--accept-loss"]);
+    assert_eq!(told["isSameLog"], false);
+    assert_eq!(
+        told["records"],
+        shell.json(0, &["--data", "part", "log", "verify"])["records"]
+    );
+    assert_eq!(
+        fs::read(&file).unwrap(),
+        &bytes[..20_000],
+        "the damaged store stays as it is"
+    );
+}

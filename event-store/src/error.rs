@@ -64,6 +64,12 @@ pub enum StoreError {
         /// The store's directory.
         path: PathBuf,
     },
+    /// A store is to be made where there is something already.
+    #[error("{}: there is something here already; name a directory that does not exist yet or is empty", path.display())]
+    Exists {
+        /// The directory.
+        path: PathBuf,
+    },
     /// The directory cannot be created, read or written by this user.
     #[error("{}: no permission to read and write the store's directory; change its owner or its mode", path.display())]
     Permission {

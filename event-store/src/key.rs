@@ -11,7 +11,6 @@ use thiserror::Error;
 
 use crate::file;
 use crate::record::Partition;
-use crate::store::Layout;
 use crate::text::{Malformed, from_base64, name_fault, quoted, to_base64};
 
 /// What a key signs, as the byte before the key in its text and in its id (C2SP `signed-note`).
@@ -351,8 +350,8 @@ impl fmt::Debug for SigningKey {
 /// A name for the log of a partition that no other log has: it is made of the store's origin.
 ///
 /// Whoever has a domain does better with a name below it, such as `example.com/orders`.
-pub fn default_log_name(layout: &Layout, partition: Partition) -> String {
-    let origin = u128::from_be_bytes(layout.origin);
+pub fn default_log_name(origin: &[u8; 16], partition: Partition) -> String {
+    let origin = u128::from_be_bytes(*origin);
     match partition {
         0 => format!("flowledger/{origin:032x}"),
         _ => format!("flowledger/{origin:032x}/{partition}"),

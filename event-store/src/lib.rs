@@ -20,9 +20,9 @@ mod text;
 mod tiles;
 mod waiting;
 
+pub use self::sled::{DamagedStore, NewStore, SledIndex, SledOptions, SledStore};
 #[doc(hidden)]
 pub use self::sled::{Faults, Step};
-pub use self::sled::{SledIndex, SledOptions, SledStore};
 pub use checkpoint::{Checkpoint, Cosignature, SignedCheckpoint};
 pub use error::{AppendError, StoreError};
 pub use key::{KEY_NAME_MAX, KeyError, KeyKind, PublicKey, SigningKey, default_log_name};

@@ -28,6 +28,8 @@ struct Log {
     /// For each stream, the indexes of its records in `records`.
     streams: HashMap<StreamId, Vec<usize>>,
     counters: Counters,
+    /// Why it takes no records, though it can be read.
+    sealed: Option<String>,
     is_closed: bool,
 }
 
@@ -39,12 +41,17 @@ impl MemoryStore {
 
     /// An empty store that takes records of up to `record_max` bytes.
     pub fn with_record_max(record_max: usize) -> Self {
+        Self::of(record_max, uuid::Uuid::new_v4().into_bytes())
+    }
+
+    /// An empty store that goes on as the log with this origin.
+    pub fn of(record_max: usize, origin: [u8; 16]) -> Self {
         let layout = Layout {
             format: 1,
             partitions: 1,
             record_max,
             hash: Layout::HASH,
-            origin: uuid::Uuid::new_v4().into_bytes(),
+            origin,
         };
         Self {
             layout,
@@ -52,6 +59,31 @@ impl MemoryStore {
             head: watch::Sender::new(Offset::NONE),
             index: Arc::default(),
         }
+    }
+
+    /// Adds records in the order in which they stand in a log; each must be the next one of its stream.
+    ///
+    /// # Errors
+    ///
+    /// The first record that was not stored.
+    pub fn fill(&self, records: Vec<(StreamId, Revision, Arc<[u8]>)>) -> Result<(), AppendError> {
+        let mut log = self.log();
+        for (stream, revision, record) in records {
+            let expected = Revision::new(revision.get().saturating_sub(1));
+            let item = Append {
+                stream,
+                expected,
+                record,
+            };
+            log.append(item, self.layout.record_max)?;
+        }
+        self.head.send_replace(log.head());
+        Ok(())
+    }
+
+    /// Takes no further records; `why` is told to whoever brings some. Reading goes on.
+    pub fn seal(&self, why: String) {
+        self.log().sealed = Some(why);
     }
 
     /// The index that belongs to the store.
@@ -174,11 +206,12 @@ impl EventStore for MemoryStore {
     }
 
     fn health(&self) -> Health {
-        if self.log().is_closed {
-            Health::Refused { why: CLOSED.into() }
-        } else {
-            Health::Ready
+        let log = self.log();
+        if log.is_closed {
+            return Health::Refused { why: CLOSED.into() };
         }
+        let sealed = log.sealed.clone();
+        sealed.map_or(Health::Ready, |why| Health::Refused { why })
     }
 
     fn close(&self) -> BoxFuture<'_, Result<(), StoreError>> {
@@ -199,6 +232,9 @@ impl Log {
     fn append(&mut self, item: Append, record_max: usize) -> Result<Appended, AppendError> {
         if self.is_closed {
             return Err(AppendError::Unavailable(CLOSED.into()));
+        }
+        if let Some(why) = &self.sealed {
+            return Err(AppendError::Unavailable(why.clone()));
         }
         let Append {
             stream,

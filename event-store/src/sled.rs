@@ -4,11 +4,13 @@
 //! panics at open; that is caught and reported, in programs that unwind. With `panic = "abort"` such a store ends the
 //! program: work on a copy, or restore it. sled holds locks for the whole process, so one store per process is the rule.
 
+mod damaged;
 mod database;
 mod fault;
 mod index;
 mod layout;
 mod mark;
+mod new_store;
 mod open;
 mod streams;
 #[cfg(test)]
@@ -26,10 +28,12 @@ use std::time::{Duration, Instant};
 use futures_timer::Delay;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
+pub use self::damaged::DamagedStore;
 use self::database::{Database, panic_text, unreadable};
 pub use self::fault::{Faults, Step};
 pub use self::index::SledIndex;
 use self::mark::{Found, Marker};
+pub use self::new_store::NewStore;
 use self::open::recover;
 use self::streams::{Glimpse, Streams};
 use self::writer::{Request, Waiting, Writer, refuse};
@@ -43,6 +47,9 @@ use crate::waiting::{either, until_beyond};
 pub struct SledOptions {
     /// Bytes of the largest record; fixed when the store is created, ignored afterwards.
     pub record_max: usize,
+    /// The origin of a store that is created: random unless chosen, and chosen only for a store that goes on as another
+    /// one whose records it gets. Ignored afterwards.
+    pub origin: Option<[u8; 16]>,
     /// Bytes of sled's page cache.
     pub cache_bytes: u64,
     /// Requests that may wait; further ones wait outside.
@@ -71,6 +78,7 @@ impl Default for SledOptions {
     fn default() -> Self {
         Self {
             record_max: Layout::RECORD_MAX,
+            origin: None,
             cache_bytes: 64 << 20,
             queue: 1024,
             batch_records: 1024,

@@ -4,6 +4,7 @@ mod bad_input;
 mod codes;
 mod concurrency;
 mod conformance;
+mod copies;
 mod crash;
 mod decided;
 mod decided_forks;

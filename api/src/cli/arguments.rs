@@ -14,7 +14,7 @@ const RECORD: &str = "Options for the record";
 /// What every command takes.
 #[derive(Args)]
 pub(crate) struct Global {
-    /// Directory that holds the data [default: ./flowledger-data]
+    /// Directory that holds the data; or a backup or an export, to look into [default: ./flowledger-data]
     #[arg(long, global = true, value_name = "DIR", help_heading = GLOBAL)]
     pub(crate) data: Option<PathBuf>,
     /// Whose behaviour: the API document's, or the reference engine's

@@ -1,6 +1,7 @@
 //! The log: its records, and whether they are what was written.
 
 use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
 
 use clap::Subcommand;
 use flowledger::{CheckpointReport, LogRecord, ResultCode, VerifyReport};
@@ -8,6 +9,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::cli::certify::{self, CERTIFY_HELP, CertifyArgs};
+use crate::cli::copies::{self, EXPORT_HELP, ExportArgs, RESTORE_HELP, RestoreArgs, SALVAGE_HELP, SalvageArgs};
 use crate::cli::failure::Failure;
 use crate::cli::receipt::{self, CosignArgs, RECEIPT_HELP, ReceiptArgs};
 use crate::cli::session::{Access, Session};
@@ -63,6 +65,23 @@ pub(crate) enum LogCommand {
     },
     /// Keeps the cosignatures of witnesses; receipts made from then on carry them
     AddCosignatures(CosignArgs),
+    /// Writes the log as JSON lines: each record in words and in its exact bytes
+    #[command(after_help = EXPORT_HELP)]
+    Export(ExportArgs),
+    /// Makes a store of an export
+    #[command(after_help = RESTORE_HELP)]
+    Import(RestoreArgs),
+    /// Writes the log into one compact file
+    Backup {
+        /// The file; one that is there already is replaced when the new one is whole
+        file: PathBuf,
+    },
+    /// Makes a store of a backup
+    #[command(after_help = RESTORE_HELP)]
+    Restore(RestoreArgs),
+    /// Makes a new store of what can still be read of a damaged one, and tells what is lost
+    #[command(after_help = SALVAGE_HELP)]
+    Salvage(SalvageArgs),
 }
 
 const CHECKPOINT_HELP: &str =
@@ -108,6 +127,11 @@ pub(crate) fn run(session: &Session, command: LogCommand) -> Result<(), Failure>
         LogCommand::Receipt(args) => receipt::make(session, args),
         LogCommand::Growth { from } => receipt::growth(session, from),
         LogCommand::AddCosignatures(args) => receipt::add_cosignatures(session, &args),
+        LogCommand::Export(args) => copies::export(session, &args),
+        LogCommand::Import(args) => copies::import(session, &args),
+        LogCommand::Backup { file } => copies::backup(session, &file),
+        LogCommand::Restore(args) => copies::restore(session, &args),
+        LogCommand::Salvage(args) => copies::salvage(session, &args),
     }
 }
 

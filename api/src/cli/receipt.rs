@@ -312,7 +312,7 @@ fn keys(session: &Session, argument: &str, texts: &[String]) -> Result<Vec<Publi
     texts.iter().map(|text| key_of(session, argument, text)).collect()
 }
 
-fn key_of(session: &Session, argument: &str, text: &str) -> Result<PublicKey, Failure> {
+pub(crate) fn key_of(session: &Session, argument: &str, text: &str) -> Result<PublicKey, Failure> {
     text.trim()
         .parse()
         .map_err(|error| session.unusable(format!("{argument}: {error}")))

@@ -55,10 +55,14 @@ impl Session {
         self.open_with(Engine::builder(), access)
     }
 
+    /// The data directory.
+    pub(crate) fn data(&self) -> PathBuf {
+        self.global.data.clone().unwrap_or_else(|| PathBuf::from(DATA))
+    }
+
     /// Opens the engine on the data directory, with what the builder already has.
     pub(crate) fn open_with(&self, builder: EngineBuilder, access: Access) -> Result<BlockingEngine, Failure> {
-        let data = self.global.data.clone().unwrap_or_else(|| PathBuf::from(DATA));
-        self.open_at(builder, &data, access)
+        self.open_at(builder, &self.data(), access)
     }
 
     /// Opens the engine on a directory.
@@ -68,6 +72,11 @@ impl Session {
         data: &Path,
         access: Access,
     ) -> Result<BlockingEngine, Failure> {
+        let builder = builder.profile(self.profile());
+        if data.is_file() {
+            let engine = builder.copy(data).open().map_err(Failure::NotOpened)?;
+            return Ok(engine.blocking());
+        }
         // Where it cannot be told whether there is a store, opening it tells why.
         if !data.join(STORE_FILE).try_exists().unwrap_or(true) {
             let shown = data.display();
@@ -84,11 +93,7 @@ impl Session {
                 return Err(Failure::Explained(self.error(ResultCode::StoreUnavailable, detail)));
             }
         }
-        let engine = builder
-            .profile(self.profile())
-            .data_dir(data)
-            .open()
-            .map_err(Failure::NotOpened)?;
+        let engine = builder.data_dir(data).open().map_err(Failure::NotOpened)?;
         Ok(engine.blocking())
     }
 

@@ -231,18 +231,11 @@ fn of_many_who_make_a_key_at_once_all_get_the_same() {
 
 #[test]
 fn a_log_has_a_name_of_its_own() {
-    let layout = |byte| Layout {
-        format: 1,
-        partitions: 2,
-        record_max: 1,
-        hash: Layout::HASH,
-        origin: [byte; 16],
-    };
-    let name = default_log_name(&layout(0xa1), 0);
+    let name = default_log_name(&[0xa1; 16], 0);
     assert_eq!(name, format!("flowledger/{}", "a1".repeat(16)));
     assert_eq!(name_fault(&name), None);
     assert_eq!(
-        default_log_name(&layout(0x0b), 1),
+        default_log_name(&[0x0b; 16], 1),
         format!("flowledger/{}/1", "0b".repeat(16))
     );
 }

@@ -120,7 +120,7 @@ impl Database {
             partitions: 1,
             record_max: self.options.record_max,
             hash: Layout::HASH,
-            origin: uuid::Uuid::new_v4().into_bytes(),
+            origin: self.options.origin.unwrap_or_else(|| uuid::Uuid::new_v4().into_bytes()),
         };
         self.db
             .insert(MANIFEST, encode_manifest(&layout))

@@ -158,6 +158,14 @@ impl Found {
         }))
     }
 
+    /// The record that the newest slot names, with its leaf hash.
+    pub(super) fn point(&self) -> Option<(Offset, [u8; 32])> {
+        match self {
+            Self::Known(known) => Some((known.newest.point.offset, known.newest.point.leaf)),
+            Self::Missing | Self::Unreadable => None,
+        }
+    }
+
     /// What the newest slot says.
     #[cfg(test)]
     pub(super) fn offset(&self) -> Option<Offset> {
