@@ -65,6 +65,9 @@ pub(super) struct Database {
 /// The file in which sled keeps everything.
 const FILE: &str = "db";
 
+/// The file in which sled keeps its settings.
+const SETTINGS: &str = "conf";
+
 const MANIFEST: &[u8] = b"manifest";
 const PROVEN: &[u8] = b"proven";
 const POSITION: &[u8] = b"position";
@@ -345,8 +348,18 @@ impl Database {
         Ok(mark.and_then(|mark| frame_offset(&mark)).unwrap_or(Offset::NONE))
     }
 
-    /// Syncs the directory, so that the files in it are found again.
+    /// Syncs the directory, so that the files in it are found again, and sled's settings: sled itself never syncs them, and
+    /// does not open a store whose settings it cannot read.
     pub(super) fn sync_directory(&self) -> Result<(), StoreError> {
+        let settings = self.path.join(SETTINGS);
+        let synced = File::options()
+            .write(true)
+            .open(&settings)
+            .and_then(|file| file.sync_all());
+        synced.map_err(|source| StoreError::Io {
+            doing: format!("{}: syncing", settings.display()),
+            source,
+        })?;
         sync_directory(&self.path)
     }
 
