@@ -11,5 +11,7 @@ pub mod kept;
 pub mod law;
 pub mod load;
 pub mod naive;
+pub mod power_cut;
 pub mod scenario;
 pub mod sketch;
+pub mod trace;

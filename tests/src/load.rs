@@ -127,6 +127,8 @@ pub struct Work {
     pub commands: u64,
     /// Of a hundred answered commands so many are asked a receipt for, and a fifth as many times a checkpoint is signed.
     pub receipts: u64,
+    /// Whether the process ends without a word as soon as the last command was given, while others are in hand.
+    pub ends_abruptly: bool,
 }
 
 /// Works on a data directory and closes the engine when the work is done.
@@ -171,6 +173,7 @@ pub fn work(dir: &Path, load: Work) {
                     name: format!("r{round}-c{client}"),
                     given: 0,
                     receipts: load.receipts,
+                    ends_abruptly: load.ends_abruptly,
                     left,
                 }
                 .work();
@@ -182,8 +185,8 @@ pub fn work(dir: &Path, load: Work) {
     }
 }
 
-/// Three commands with fixed ids: whoever was killed half-way goes on where it was.
-fn deploy(engine: &BlockingEngine) -> Result<FlowModuleId, EngineError> {
+/// Deploys the flow of the load: three commands with fixed ids, so whoever was killed half-way goes on where it was.
+pub fn deploy(engine: &BlockingEngine) -> Result<FlowModuleId, EngineError> {
     let owner = || ("crash".to_owned(), "crash".to_owned());
     let options = |id: &str| flowledger::CommandOptions {
         command_id: Some(id.into()),
@@ -230,6 +233,7 @@ struct Client<'e> {
     name: String,
     given: u64,
     receipts: u64,
+    ends_abruptly: bool,
     /// Commands that all clients together may still give.
     left: &'e AtomicU64,
 }
@@ -259,6 +263,9 @@ impl Client<'_> {
                 Err(error) if error.err_code() == 4006 => say(&Line::Refused(command.id(), 4006)),
                 Err(error) => return say(&Line::Fault(format!("{}: {error}", command.id()))),
             }
+        }
+        if self.ends_abruptly {
+            std::process::exit(0);
         }
     }
 

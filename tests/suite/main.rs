@@ -17,6 +17,7 @@ mod going_back;
 mod golden;
 mod oracle;
 mod plug_ins;
+mod power_cut;
 mod proofs;
 mod property;
 mod store;

@@ -68,6 +68,7 @@ fn main() -> ExitCode {
                 clients,
                 commands,
                 receipts,
+                ends_abruptly: false,
             },
         );
         return ExitCode::SUCCESS;
