@@ -1,6 +1,8 @@
 //! Flowledger's test equipment: the conformance runner, the naive interpreter and the generators.
 
+pub mod child;
 pub mod conformance;
+pub mod damage;
 pub mod dice;
 pub mod differential;
 pub mod engine_subject;

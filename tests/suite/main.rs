@@ -6,6 +6,7 @@ mod concurrency;
 mod conformance;
 mod copies;
 mod crash;
+mod damage;
 mod decided;
 mod decided_forks;
 mod docs;

@@ -4,15 +4,14 @@
 //! Needs strace. Where that cannot be had it says so and checks nothing; the exit status is 0 then, or 3 with `--demand`.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::process::{Command as Process, ExitCode, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
 use flowledger::store::SignedCheckpoint;
 use flowledger::{BlockingEngine, EngineError, StartProcessParam};
+use flowledger_tests::child::{tell, this};
 use flowledger_tests::dice::Dice;
 use flowledger_tests::kept::Kept;
 use flowledger_tests::load::{Line, Work, deploy, open, to_hex, work};
@@ -525,7 +524,10 @@ fn look_back(
     let end = trace.end + 1;
     build(trace, end, Unsynced::Kept, Omitted::Nothing, &mut Dice::new(0), &whole)
         .map_err(|error| error.to_string())?;
-    let told = start(&["--part=read".into(), format!("--dir={}", whole.join(STORE).display())])?;
+    let told = tell(
+        &["--part=read".into(), format!("--dir={}", whole.join(STORE).display())],
+        PATIENCE,
+    )?;
     std::fs::remove_dir_all(&whole).map_err(|error| error.to_string())?;
     life.log = serde_json::from_str(&told).map_err(|error| format!("the log at the end: {error}: {told}"))?;
     let ids: BTreeSet<_> = life.log.iter().map(|seen| seen.id.as_str()).collect();
@@ -563,42 +565,8 @@ fn judge(image: &Path, life: &Path, moment: Moment) -> Verdict {
         kept: 0,
         faults: vec![what],
     };
-    match start(&arguments) {
+    match tell(&arguments, PATIENCE) {
         Ok(told) => serde_json::from_str(told.trim()).unwrap_or_else(|error| failed(format!("{error}: {told}"))),
         Err(what) => failed(what),
     }
-}
-
-fn this() -> PathBuf {
-    std::env::current_exe().expect("this program has a path")
-}
-
-/// Runs a part of this program, and returns what it says.
-fn start(arguments: &[String]) -> Result<String, String> {
-    let child = Process::new(this())
-        .args(arguments)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn();
-    let mut child = child.map_err(|error| error.to_string())?;
-    let mut output = child.stdout.take().ok_or("no output")?;
-    let reader = thread::spawn(move || {
-        let mut text = String::new();
-        let read = output.read_to_string(&mut text);
-        read.map(|_| text).map_err(|error| error.to_string())
-    });
-    let begun = Instant::now();
-    loop {
-        match child.try_wait().map_err(|error| error.to_string())? {
-            Some(status) if status.success() => break,
-            Some(status) => return Err(format!("the process that opened it ended with {status}")),
-            None if begun.elapsed() > PATIENCE => {
-                let _ = child.kill();
-                let _ = child.wait();
-                return Err(format!("the process that opened it hung for {PATIENCE:?}"));
-            }
-            None => thread::sleep(Duration::from_millis(2)),
-        }
-    }
-    reader.join().map_err(|_| "the reader failed".to_owned())?
 }
