@@ -1,5 +1,6 @@
 //! Flowledger's test equipment: the conformance runner, the naive interpreter and the generators.
 
+pub mod cddl;
 pub mod child;
 pub mod conformance;
 pub mod damage;

@@ -1,11 +1,104 @@
 //! Every release reads the logs of all releases before it as they were read then.
 
 use std::collections::BTreeSet;
+use std::fs;
+use std::path::PathBuf;
 
 use flowledger::store::{Append, MemoryStore, Revision, Store, StreamId};
-use flowledger::{BlockingEngine, Engine, StateCertificate, Value};
+use flowledger::{AnyRecord, BlockingEngine, Engine, StateCertificate, Value};
+use flowledger_engine_core::codec;
+use flowledger_tests::cddl::{Item, Schema};
 use flowledger_tests::golden::{KINDS, told};
 use flowledger_tests::scenario::Profile;
+
+/// The golden logs of all releases, without their endings.
+fn golden_logs() -> Vec<PathBuf> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/golden");
+    let entries = |path| {
+        fs::read_dir(path)
+            .expect("the folder is there")
+            .map(|entry| entry.expect("an entry").path())
+    };
+    let mut logs: Vec<PathBuf> = entries(PathBuf::from(folder))
+        .flat_map(entries)
+        .filter(|path| path.extension().is_some_and(|ending| ending == "jsonl"))
+        .map(|path| path.with_extension(""))
+        .collect();
+    logs.sort();
+    logs
+}
+
+#[test]
+fn golden_logs_are_read_as_they_were_when_they_were_written() {
+    let logs = golden_logs();
+    assert!(logs.len() >= KINDS.len(), "{logs:?}");
+    for log in logs {
+        let shown = log.display();
+        let path = PathBuf::from(format!("{shown}.jsonl"));
+        let engine = Engine::builder().copy(&path).open();
+        let engine = engine.unwrap_or_else(|error| panic!("{shown}: {error}")).blocking();
+        let known = fs::read_to_string(format!("{shown}.json")).expect("its certificate");
+        let known: StateCertificate = serde_json::from_str(&known).expect("a certificate");
+        let certificate = engine.certify(None, |_| {}).expect("certified");
+        assert_eq!(known.difference(&certificate), None, "{shown}");
+        let mut export = Vec::new();
+        engine.export(&mut export, |_| {}).expect("exported");
+        assert!(
+            export == fs::read(&path).expect("read"),
+            "{shown}: its export is another one"
+        );
+    }
+}
+
+#[test]
+fn records_of_this_schema_are_written_as_they_were() {
+    for log in golden_logs() {
+        let path = format!("{}.jsonl", log.display());
+        let engine = Engine::builder().copy(&path).open().expect("it can be read").blocking();
+        for record in engine.log_records(0, usize::MAX).expect("the log can be read") {
+            let written = match &record.record {
+                AnyRecord::Module(record) => codec::encode_module(record),
+                AnyRecord::Instance(record) => codec::encode_instance(record),
+            };
+            assert_eq!(
+                written.expect("written"),
+                &*record.bytes,
+                "{path}, position {}",
+                record.position
+            );
+        }
+    }
+}
+
+#[test]
+fn every_record_has_the_form_of_the_schema() {
+    let schema = Schema::of(include_str!("../../docs/record.cddl"));
+    let (mut items, mut refused) = (0, 0);
+    for log in golden_logs() {
+        let path = format!("{}.jsonl", log.display());
+        let engine = Engine::builder().copy(&path).open().expect("it can be read").blocking();
+        for record in engine.log_records(0, usize::MAX).expect("the log can be read") {
+            let item = Item::of(&record.bytes).expect("a record is one item");
+            let position = record.position;
+            assert!(schema.allows("record", &item), "{path}, position {position}: {item:?}");
+            for place in 0..item.len() {
+                // What no record has is allowed nowhere, neither in the place of an item nor behind it.
+                let mut other = item.clone();
+                *other.at(place).expect("an item") = Item::Other;
+                items += 1;
+                refused += usize::from(!schema.allows("record", &other));
+                let mut longer = item.clone();
+                if let Some(Item::Array(array)) = longer.at(place) {
+                    array.push(Item::Other);
+                    items += 1;
+                    refused += usize::from(!schema.allows("record", &longer));
+                }
+            }
+        }
+    }
+    assert!(items > 10_000, "{items}");
+    assert_eq!(refused, items);
+}
 
 /// The names of the variants of an enum in `event.rs`, as JSON has them.
 fn variants(name: &str) -> BTreeSet<String> {
