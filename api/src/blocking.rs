@@ -17,7 +17,7 @@ use crate::operation::{
     LifecycleParam, LifecycleResult, ListParam, LogCheckpoint, LogGrowth, LogRecord, NodeInstanceListResult,
     NodeInstanceResult, Receipt, ReceiptParam, RedoRollbackParam, RollbackTargetListResult, RollbackTaskParam,
     RollbackTaskResult, RollbackToParam, StartProcessParam, StartProcessResult, StateCertificate, StreamState,
-    TerminateProcessParam, TerminateResult, UpdateFlowParam, UpdateFlowResult, VerifyReport,
+    TerminateProcessParam, TerminateResult, UpdateFlowParam, UpdateFlowResult, VerifyProgress, VerifyReport,
 };
 
 /// An engine whose operations wait for their answer.
@@ -89,7 +89,7 @@ impl BlockingEngine {
         certify(size: Option<u64>, each: impl FnMut(StreamState)) -> StateCertificate;
         export(to: impl Write, progress: impl FnMut(u64)) -> CopyReport;
         backup(path: impl AsRef<Path>, progress: impl FnMut(u64)) -> CopyReport;
-        verify_log(progress: impl FnMut(u64)) -> VerifyReport;
+        verify_log(progress: impl FnMut(VerifyProgress)) -> VerifyReport;
         close() -> ();
     }
 }

@@ -798,6 +798,35 @@ fn verify_finds_a_record_that_stands_where_it_does_not_belong() {
 }
 
 #[test]
+fn verify_tells_what_nothing_beside_the_log_proves() {
+    let shell = Shell::new();
+    shell.deployed("leave");
+    let told = shell.done(&["log", "verify"]);
+    assert!(
+        told.contains("\nproven by the mark beside the log: all of them\n"),
+        "{told}"
+    );
+    // A mark from before, as a kill leaves it.
+    let mark = shell.data().join("mark");
+    let earlier = fs::read(&mark).unwrap();
+    let module = text(&shell.json(0, &["flow", "list"]), "/flowModules/0/flowModuleId");
+    shell.done(&["instance", "start", &module, "applicant=Lin"]);
+    fs::write(&mark, &earlier).unwrap();
+    let report = shell.json(0, &["log", "verify"]);
+    assert_eq!(
+        (report["unproven"]["from"].as_i64(), report["unproven"]["to"].as_i64()),
+        (Some(4), Some(4)),
+        "{report}"
+    );
+    fs::write(&mark, &earlier).unwrap();
+    let told = shell.done(&["log", "verify"]);
+    assert!(
+        told.contains("position 4 is intact, but nothing beside the log proves it, or that no more had followed\n"),
+        "{told}"
+    );
+}
+
+#[test]
 fn certificate_holds_while_the_log_grows_and_names_what_differs() {
     let shell = Shell::new();
     let module = shell.deployed("leave");

@@ -34,7 +34,7 @@ pub use proof::{
 pub use record::{Append, Appended, Offset, Partition, Revision, Stored, StreamId, leaf_hash};
 pub use store::{
     BoxFuture, Counters, EventStore, Health, INDEX_KEY_MAX, INDEX_VALUE_MAX, IndexChange, IndexEntry, IndexStore,
-    Layout, Store,
+    Layout, LogPoint, Marks, Store,
 };
 pub use text::Malformed;
 pub use tiles::{MerkleError, MerkleLog, Receipt, TileFault, TilesCheck};

@@ -32,14 +32,14 @@ pub use self::damaged::DamagedStore;
 use self::database::{Database, panic_text, unreadable};
 pub use self::fault::{Faults, Step};
 pub use self::index::SledIndex;
-use self::mark::{Found, Marker};
+use self::mark::{Found, Marker, Point, Progress};
 pub use self::new_store::NewStore;
 use self::open::recover;
 use self::streams::{Glimpse, Streams};
 use self::writer::{Request, Waiting, Writer, refuse};
 use crate::error::{AppendError, StoreError};
 use crate::record::{Append, Appended, Offset, Partition, Revision, Stored, StreamId, leaf_hash};
-use crate::store::{BoxFuture, Counters, EventStore, Health, Layout, Store};
+use crate::store::{BoxFuture, Counters, EventStore, Health, Layout, Marks, Store};
 use crate::waiting::{either, until_beyond};
 
 /// How a [`SledStore`] is created and run.
@@ -125,6 +125,11 @@ struct Shared {
     /// Written only by the writer thread, when it reopens or closes.
     database: RwLock<Option<Database>>,
     streams: RwLock<Streams>,
+    /// What the mark said before the store was opened.
+    found: Point,
+    /// Where the log ended then.
+    opened: Offset,
+    marks: Arc<Progress>,
     /// The offset of the last durable record.
     head: watch::Sender<Offset>,
     health: Mutex<Health>,
@@ -173,9 +178,9 @@ impl SledStore {
             let floor = mark.floor(path, &layout.origin, head, options.accept_missing_mark)?;
             let recovered = recover(&database, Offset::NONE, floor, options.checkpoint_records)?;
             let marker = Marker::start(path, &mark, layout.origin, recovered.head, options.faults.clone())?;
-            Ok((database, layout, recovered, marker))
+            Ok((database, layout, recovered, marker, floor.point))
         }));
-        let (database, layout, recovered, marker) =
+        let (database, layout, recovered, marker, found) =
             opened.unwrap_or_else(|_| Err(unreadable(path.display().to_string(), "reading its log")))?;
         let head = recovered.head;
         let (requests, queue) = mpsc::channel(options.queue.max(1));
@@ -185,6 +190,9 @@ impl SledStore {
             layout,
             database: RwLock::new(Some(database)),
             streams: RwLock::new(recovered.streams),
+            found,
+            opened: head.offset,
+            marks: marker.progress(),
             head: watch::Sender::new(head.offset),
             health: Mutex::new(Health::Ready),
             is_ready: AtomicBool::new(true),
@@ -404,6 +412,16 @@ impl EventStore for SledStore {
         } else {
             Offset::NONE
         }
+    }
+
+    fn marks(&self, partition: Partition) -> Option<Marks> {
+        let (durable, written) = self.shared.marks.reached();
+        (partition < self.shared.layout.partitions).then_some(Marks {
+            found: self.shared.found,
+            opened: self.shared.opened,
+            durable,
+            written,
+        })
     }
 
     fn counters(&self) -> Counters {

@@ -51,6 +51,12 @@ pub trait EventStore: Send + Sync + 'static {
     /// partition.
     fn head(&self, partition: Partition) -> Offset;
 
+    /// What is kept beside the partition's log, or known of it by this process, about how far it goes. `None`: nothing.
+    fn marks(&self, partition: Partition) -> Option<Marks> {
+        let _ = partition;
+        None
+    }
+
     /// What this store has done since it was opened.
     fn counters(&self) -> Counters;
 
@@ -131,6 +137,29 @@ impl Layout {
 
     /// Bytes of the largest record unless chosen otherwise: 16 MiB.
     pub const RECORD_MAX: usize = 16 << 20;
+}
+
+/// A record that a log holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LogPoint {
+    /// Its place; [`Offset::NONE`] for an empty log.
+    pub offset: Offset,
+    /// Its leaf hash.
+    pub leaf: [u8; 32],
+}
+
+/// How far a log goes, by what is known besides its records: those that say of themselves that they are the last could
+/// have lost others behind them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Marks {
+    /// How far the log was known to go before it was opened; [`Offset::NONE`] if nothing told.
+    pub found: LogPoint,
+    /// Where it ended when it was opened. What lies between is intact; whether more had followed nobody knows.
+    pub opened: Offset,
+    /// The last record that this process knows to be durable.
+    pub durable: LogPoint,
+    /// How far the log goes by what is on disk by now. It follows `durable`.
+    pub written: Offset,
 }
 
 /// What a store has done since it was opened.

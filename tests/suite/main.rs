@@ -16,6 +16,7 @@ mod forks;
 mod generators;
 mod going_back;
 mod golden;
+mod health;
 mod oracle;
 mod plug_ins;
 mod power_cut;

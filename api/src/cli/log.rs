@@ -1,10 +1,10 @@
 //! The log: its records, and whether they are what was written.
 
-use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 
 use clap::Subcommand;
-use flowledger::{CheckpointReport, LogRecord, ResultCode, VerifyReport};
+use flowledger::{CheckpointReport, LogRecord, ResultCode, VerifyReport, Witness};
+use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -18,8 +18,8 @@ use crate::cli::words::{count, hex};
 
 /// Records shown unless asked for otherwise.
 const LIMIT: usize = 100;
-/// Records between two signs of progress.
-const PROGRESS: u64 = 1_000;
+/// How progress looks on a terminal.
+const PROGRESS: &str = "{bar:40} {human_pos} of {human_len} records, {per_sec}, {eta} left";
 
 /// What can be asked of the log.
 #[derive(Subcommand)]
@@ -212,15 +212,12 @@ fn verify(session: &Session, rebuild_tree: bool) -> Result<(), Failure> {
     if rebuild_tree {
         engine.rebuild_tree()?;
     }
-    let shows_progress = io::stderr().is_terminal() && !session.out.is_json();
-    let report = engine.verify_log(|position| {
-        if shows_progress && position % PROGRESS == 0 {
-            let _ = write!(io::stderr(), "\r{position} records …");
-        }
+    let bar = progress_bar(session);
+    let report = engine.verify_log(|progress| {
+        bar.set_length(progress.of);
+        bar.set_position(progress.position);
     });
-    if shows_progress {
-        let _ = write!(io::stderr(), "\r                              \r");
-    }
+    bar.finish_and_clear();
     let report = report?;
     engine.close()?;
     let code = if report.fault.is_none() {
@@ -245,6 +242,9 @@ fn verify(session: &Session, rebuild_tree: bool) -> Result<(), Failure> {
         for checkpoint in &report.checkpoints {
             session.out.line(checkpoint_line(checkpoint))?;
         }
+        for line in proven_lines(&report) {
+            session.out.line(line)?;
+        }
         if let Some(fault) = &report.fault {
             session
                 .out
@@ -257,6 +257,50 @@ fn verify(session: &Session, rebuild_tree: bool) -> Result<(), Failure> {
     } else {
         Err(Failure::Found)
     }
+}
+
+/// A bar on standard error, if that is a terminal and a person reads it; otherwise nothing.
+fn progress_bar(session: &Session) -> ProgressBar {
+    if session.out.is_json() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::new(0);
+    // The template is a constant; a bar of another look is still a bar.
+    if let Ok(style) = ProgressStyle::with_template(PROGRESS) {
+        bar.set_style(style);
+    }
+    bar
+}
+
+/// How far the log is proven, and what is not.
+fn proven_lines(report: &VerifyReport) -> Vec<String> {
+    let mut lines = Vec::new();
+    if let Some(proven) = &report.proven {
+        let by = match proven.by {
+            Witness::Mark => "the mark beside the log",
+            Witness::Checkpoint => "a checkpoint",
+            Witness::CosignedCheckpoint => "a checkpoint with cosignatures",
+        };
+        let number = usize::try_from(proven.size).unwrap_or(usize::MAX);
+        let what = if proven.size == report.records && report.fault.is_none() {
+            "all of them".to_owned()
+        } else {
+            format!("the first {}", count(number, "record"))
+        };
+        lines.push(format!("proven by {by}: {what}"));
+    }
+    if let Some(span) = report.unproven {
+        let positions = if span.from == span.to {
+            format!("position {} is intact, but nothing beside the log proves it", span.from)
+        } else {
+            format!(
+                "positions {} to {} are intact, but nothing beside the log proves them",
+                span.from, span.to
+            )
+        };
+        lines.push(format!("{positions}, or that no more had followed"));
+    }
+    lines
 }
 
 /// A checkpoint that was kept, and whether the log continues it.

@@ -7,7 +7,7 @@ use flowledger_engine_core::event::AnyRecord;
 use flowledger_engine_core::id::FlowInstanceId;
 use flowledger_engine_core::result_code::CodeContext;
 use flowledger_event_store::merkle::{Edge, TreeHash};
-use flowledger_event_store::{MerkleError, Offset, Revision, StoreError, Stored, StreamId, leaf_hash};
+use flowledger_event_store::{LogPoint, Marks, MerkleError, Offset, Revision, StoreError, Stored, StreamId, leaf_hash};
 use serde::Serialize;
 
 use crate::engine::Engine;
@@ -69,10 +69,60 @@ pub struct VerifyReport {
     /// The checkpoints that were kept, the newest first, and whether the log continues them; empty if none was signed yet.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub checkpoints: Vec<CheckpointReport>,
+    /// The farthest of what proves from outside of the records that they are all there: the mark beside the log, or a
+    /// checkpoint. Absent if nothing does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub proven: Option<Proven>,
+    /// Records that fit their hashes, and nothing beside the log proves them, or that no more had followed them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unproven: Option<Span>,
     /// The first fault, at which verification stopped. One that concerns no single record has the last position that it
     /// concerns.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fault: Option<LogFault>,
+}
+
+/// How far a log is proven.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Proven {
+    /// The number of records.
+    pub size: u64,
+    /// What proves them.
+    pub by: Witness,
+    /// The root over them, in hexadecimal.
+    pub root: String,
+}
+
+/// What proves records from outside of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Witness {
+    /// The store's high-water mark: so many records were durable, and the last of them was this one.
+    Mark,
+    /// A checkpoint with the log's signature: the first records lead to this root.
+    Checkpoint,
+    /// A checkpoint that witnesses have cosigned.
+    CosignedCheckpoint,
+}
+
+/// Positions in the log, both included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Span {
+    /// The first position.
+    pub from: u64,
+    /// The last position.
+    pub to: u64,
+}
+
+/// How far a verification has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VerifyProgress {
+    /// Records verified.
+    pub position: u64,
+    /// Records to verify.
+    pub of: u64,
 }
 
 /// A checkpoint that was kept, compared with the log.
@@ -150,19 +200,23 @@ impl Engine {
     }
 
     /// Reads the whole log and checks every record: its leaf hash, that positions and versions have no gaps, that it
-    /// can be read and names its own stream and version. `progress` is told the position reached.
+    /// can be read and names its own stream and version. `progress` is told how far it has come.
     ///
     /// From the records' bytes it computes the root of the Merkle tree, and compares it with the kept checkpoints: so it
     /// finds records that were changed together with their hashes. Where proofs were asked for before, it compares the
-    /// root with that of the tree's tiles, too.
+    /// root with that of the tree's tiles, too. It ends with the log as it was when it began.
+    ///
+    /// The report says how far the log is proven by what is kept beside it. The records between the mark and the end of the
+    /// log as it was opened, after a kill or a power cut, are intact if there is no fault; that no more had followed them
+    /// nothing proves.
     ///
     /// # Errors
     /// 7008: a store that cannot be read. What is wrong with records, tiles and checkpoints is in the report.
-    pub async fn verify_log(&self, mut progress: impl FnMut(u64)) -> Result<VerifyReport, EngineError> {
+    pub async fn verify_log(&self, mut progress: impl FnMut(VerifyProgress)) -> Result<VerifyReport, EngineError> {
         let mut report = VerifyReport::default();
         let mut heads: BTreeMap<[u8; 16], u64> = BTreeMap::new();
         let stored = self.proofs().stored();
-        let mut walk = Walk::past(&stored);
+        let mut walk = Walk::past(&stored, self.log().marks(0));
         let head = self.log().head(0).get();
         while report.records < head {
             let batch = match self
@@ -192,7 +246,7 @@ impl Engine {
             }
             let fault = batch.iter().find_map(|stored| {
                 let position = report.records + 1;
-                match fault_of(stored, position, &mut heads) {
+                match fault_of(stored, position, &mut heads).or_else(|| walk.contradicted(stored)) {
                     None => {
                         report.records = position;
                         walk.pass(&stored.leaf);
@@ -201,7 +255,10 @@ impl Engine {
                     Some(what) => Some(LogFault { position, what }),
                 }
             });
-            progress(report.records);
+            progress(VerifyProgress {
+                position: report.records,
+                of: head,
+            });
             if fault.is_some() {
                 report.fault = fault;
                 break;
@@ -214,6 +271,8 @@ impl Engine {
         self.compare(stored, &walk, &mut report)
             .await
             .map_err(|error| error.answered_as(self.profile(), CodeContext::Other))?;
+        // Now, not before: what has become durable meanwhile proves what was read.
+        walk.weigh(self.log().marks(0), &mut report);
         Ok(report)
     }
 
@@ -267,27 +326,38 @@ impl Engine {
     }
 }
 
-/// The tree over the records that were read: its right edge, and its roots where a checkpoint speaks of them.
+/// The tree over the records that were read: its right edge, and its roots where a mark or a checkpoint speaks of them.
 struct Walk {
     edge: Edge,
     /// Sizes to look at, with the roots found.
     roots: BTreeMap<u64, TreeHash>,
     wanted: Vec<u64>,
+    /// Records that the mark beside the log names.
+    marked: Vec<LogPoint>,
 }
 
 impl Walk {
-    fn past(kept: &KeptCheckpoints) -> Self {
-        let wanted = match kept {
+    fn past(kept: &KeptCheckpoints, marks: Option<Marks>) -> Self {
+        let mut wanted: Vec<u64> = match kept {
             KeptCheckpoints::Signed(checkpoints) => checkpoints.iter().map(|signed| signed.checkpoint().size).collect(),
             KeptCheckpoints::None | KeptCheckpoints::Unusable(_) => Vec::new(),
         };
+        wanted.extend(marks.map(|marks| marks.found.offset.get()));
         let mut walk = Self {
             edge: Edge::default(),
             roots: BTreeMap::new(),
             wanted,
+            marked: marks.map_or_else(Vec::new, |marks| vec![marks.found, marks.durable]),
         };
         walk.look();
         walk
+    }
+
+    /// Why the mark beside the log says otherwise.
+    fn contradicted(&self, stored: &Stored) -> Option<String> {
+        let marked = self.marked.iter().find(|marked| marked.offset == stored.offset)?;
+        (marked.leaf != stored.leaf)
+            .then(|| "the mark beside the log names another record here: this one was put in its place".to_owned())
     }
 
     fn pass(&mut self, leaf: &TreeHash) {
@@ -300,6 +370,42 @@ impl Walk {
         if self.wanted.contains(&size) {
             self.roots.insert(size, self.edge.root());
         }
+    }
+
+    /// Says how far what was read is proven, and which part of it is not.
+    fn weigh(&self, marks: Option<Marks>, report: &mut VerifyReport) {
+        let read = self.edge.size();
+        let checkpoints = report.checkpoints.iter().filter(|checkpoint| checkpoint.continued);
+        let signed = checkpoints.clone().map(|checkpoint| checkpoint.size).max().unwrap_or(0);
+        let mut proofs: Vec<Proven> = checkpoints
+            .map(|checkpoint| Proven {
+                size: checkpoint.size,
+                by: match checkpoint.cosignatures {
+                    0 => Witness::Checkpoint,
+                    _ => Witness::CosignedCheckpoint,
+                },
+                root: checkpoint.root.clone(),
+            })
+            .collect();
+        let mut from = signed + 1;
+        let mut to = read;
+        if let Some(marks) = marks {
+            let size = marks.durable.offset.get().min(read);
+            let root = if size == read {
+                Some(self.edge.root())
+            } else {
+                self.roots.get(&size).copied()
+            };
+            proofs.extend(root.filter(|_| size > 0).map(|root| Proven {
+                size,
+                by: Witness::Mark,
+                root: hex(&root),
+            }));
+            from = from.max(marks.found.offset.get() + 1);
+            to = marks.opened.get().min(read);
+        }
+        report.proven = proofs.into_iter().max_by_key(|proof| (proof.size, proof.by));
+        report.unproven = (from <= to).then_some(Span { from, to });
     }
 }
 

@@ -17,6 +17,7 @@ use super::database::{is_permission, sync_directory};
 use super::fault::Faults;
 use crate::error::StoreError;
 use crate::record::Offset;
+pub(super) use crate::store::LogPoint as Point;
 
 /// The name of the file in the store's directory.
 const FILE: &str = "mark";
@@ -36,15 +37,6 @@ const PACE: Duration = Duration::from_millis(80);
 
 /// Time after which a mark that could not be written is tried again.
 const RETRY: Duration = Duration::from_millis(500);
-
-/// A record that the log holds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Point {
-    /// Its place; `Offset::NONE` for an empty log.
-    pub(super) offset: Offset,
-    /// Its leaf hash.
-    pub(super) leaf: [u8; 32],
-}
 
 /// What the log must hold.
 #[derive(Clone, Copy, Debug, Default)]
@@ -316,8 +308,9 @@ pub(super) struct Marker {
     thread: Option<JoinHandle<io::Result<()>>>,
 }
 
+/// How far the log and the file are.
 #[derive(Default)]
-struct Progress {
+pub(super) struct Progress {
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -325,6 +318,8 @@ struct Progress {
 #[derive(Default)]
 struct State {
     latest: Point,
+    /// How far the file is.
+    written: Offset,
     /// The thread waits for the next commit, not for the time of the next mark.
     is_idle: bool,
     is_stopping: bool,
@@ -333,6 +328,12 @@ struct State {
 impl Progress {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The last durable record, and how far the file is.
+    pub(super) fn reached(&self) -> (Point, Offset) {
+        let state = self.state();
+        (state.latest, state.written)
     }
 }
 
@@ -373,7 +374,11 @@ impl Marker {
             }
         }
         let progress = Arc::new(Progress::default());
-        progress.state().latest = head;
+        {
+            let mut state = progress.state();
+            state.latest = head;
+            state.written = file.last.point.offset;
+        }
         let work = {
             let progress = Arc::clone(&progress);
             move || keep_up(&progress, file)
@@ -397,6 +402,11 @@ impl Marker {
         if std::mem::take(&mut state.is_idle) {
             self.progress.changed.notify_one();
         }
+    }
+
+    /// How far log and file are, for those who only look.
+    pub(super) fn progress(&self) -> Arc<Progress> {
+        Arc::clone(&self.progress)
     }
 
     /// How far the log is known to be durable.
@@ -437,7 +447,8 @@ fn keep_up(progress: &Progress, mut file: MarkFile) -> io::Result<()> {
             state.latest
         };
         let pause = if file.write(point).is_ok() { PACE } else { RETRY };
-        let state = progress.state();
+        let mut state = progress.state();
+        state.written = file.last.point.offset;
         let paused = progress
             .changed
             .wait_timeout_while(state, pause, |state| !state.is_stopping);
