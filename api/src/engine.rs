@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use flowledger_engine_core::id::CommandId;
 use flowledger_engine_core::profile::Profile;
-use flowledger_event_store::{Counters, EventStore, Health};
+use flowledger_event_store::{Counters, EventStore};
 
 use crate::blocking::BlockingEngine;
 use crate::builder::EngineBuilder;
@@ -69,11 +69,6 @@ impl Engine {
     /// What the store has done since it was opened: records, group commits, bytes.
     pub fn counters(&self) -> Counters {
         self.executor().store.events.counters()
-    }
-
-    /// Whether the store takes commands.
-    pub fn health(&self) -> Health {
-        self.executor().store.events.health()
     }
 
     /// Tells the listeners what they missed, writes out what is derived, and lets go of the store. Commands after it

@@ -33,8 +33,8 @@ pub use proof::{
 };
 pub use record::{Append, Appended, Offset, Partition, Revision, Stored, StreamId, leaf_hash};
 pub use store::{
-    BoxFuture, Counters, EventStore, Health, INDEX_KEY_MAX, INDEX_VALUE_MAX, IndexChange, IndexEntry, IndexStore,
-    Layout, LogPoint, Marks, Store,
+    BoxFuture, Counters, EventStore, FaultKind, Health, INDEX_KEY_MAX, INDEX_VALUE_MAX, IndexChange, IndexEntry,
+    IndexStore, Layout, LogPoint, Marks, Status, Store, StoreFault,
 };
 pub use text::Malformed;
 pub use tiles::{MerkleError, MerkleLog, Receipt, TileFault, TilesCheck};

@@ -10,7 +10,7 @@ use crate::error::{AppendError, StoreError};
 use crate::record::{Append, Appended, Offset, Partition, Revision, Stored, StreamId, leaf_hash};
 use crate::store::{
     BoxFuture, Counters, EventStore, Health, INDEX_KEY_MAX, INDEX_VALUE_MAX, IndexChange, IndexEntry, IndexStore,
-    Layout, Store,
+    Layout, Status, Store,
 };
 use crate::waiting::until_beyond;
 
@@ -219,6 +219,14 @@ impl EventStore for MemoryStore {
             self.log().is_closed = true;
             Ok(())
         })
+    }
+
+    fn status(&self) -> Status {
+        Status {
+            health: self.health(),
+            is_closed: self.log().is_closed,
+            ..Status::default()
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 //! panics at open; that is caught and reported, in programs that unwind. With `panic = "abort"` such a store ends the
 //! program: work on a copy, or restore it. sled holds locks for the whole process, so one store per process is the rule.
 
+mod anchor;
 mod damaged;
 mod database;
 mod fault;
@@ -23,11 +24,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, TryLockError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use futures_timer::Delay;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
+use self::anchor::Anchor;
 pub use self::damaged::DamagedStore;
 use self::database::{Database, panic_text, unreadable};
 pub use self::fault::{Faults, Step};
@@ -39,8 +41,8 @@ use self::streams::{Glimpse, Streams};
 use self::writer::{Request, Waiting, Writer, refuse};
 use crate::error::{AppendError, StoreError};
 use crate::record::{Append, Appended, Offset, Partition, Revision, Stored, StreamId, leaf_hash};
-use crate::store::{BoxFuture, Counters, EventStore, Health, Layout, Marks, Store};
-use crate::waiting::{either, until_beyond};
+use crate::store::{BoxFuture, Counters, EventStore, FaultKind, Health, Layout, Marks, Status, Store, StoreFault};
+use crate::waiting::{either, until_beyond, until_counted};
 
 /// How a [`SledStore`] is created and run.
 #[derive(Clone)]
@@ -122,6 +124,8 @@ struct Shared {
     path: PathBuf,
     options: SledOptions,
     layout: Layout,
+    /// The file that must stay where it is.
+    anchor: Anchor,
     /// Written only by the writer thread, when it reopens or closes.
     database: RwLock<Option<Database>>,
     streams: RwLock<Streams>,
@@ -132,10 +136,14 @@ struct Shared {
     marks: Arc<Progress>,
     /// The offset of the last durable record.
     head: watch::Sender<Offset>,
-    health: Mutex<Health>,
+    state: Mutex<State>,
+    /// How often `state` has changed.
+    changes: watch::Sender<u64>,
     is_ready: AtomicBool,
     is_stopped: AtomicBool,
     counters: AtomicCounters,
+    /// Records whose callers wait.
+    pending: AtomicU64,
     /// Why the stream index must be built again, once the checkpointer knows.
     misfit: Mutex<Option<String>>,
     has_misfit: AtomicBool,
@@ -145,6 +153,13 @@ struct Shared {
     started: Instant,
     /// Milliseconds after `started` at which the writer went to the disk; 0 when it is not there.
     at_disk_since: AtomicU64,
+}
+
+/// How the store is.
+struct State {
+    health: Health,
+    since: SystemTime,
+    last_fault: Option<StoreFault>,
 }
 
 #[derive(Default)]
@@ -177,10 +192,18 @@ impl SledStore {
             let head = database.last_offset()?;
             let floor = mark.floor(path, &layout.origin, head, options.accept_missing_mark)?;
             let recovered = recover(&database, Offset::NONE, floor, options.checkpoint_records)?;
-            let marker = Marker::start(path, &mark, layout.origin, recovered.head, options.faults.clone())?;
-            Ok((database, layout, recovered, marker, floor.point))
+            let anchor = database.anchor()?;
+            let marker = Marker::start(
+                path,
+                &mark,
+                layout.origin,
+                recovered.head,
+                &anchor,
+                options.faults.clone(),
+            )?;
+            Ok((database, layout, recovered, marker, floor.point, anchor))
         }));
-        let (database, layout, recovered, marker, found) =
+        let (database, layout, recovered, marker, found, anchor) =
             opened.unwrap_or_else(|_| Err(unreadable(path.display().to_string(), "reading its log")))?;
         let head = recovered.head;
         let (requests, queue) = mpsc::channel(options.queue.max(1));
@@ -188,16 +211,23 @@ impl SledStore {
             path: path.to_owned(),
             options,
             layout,
+            anchor,
             database: RwLock::new(Some(database)),
             streams: RwLock::new(recovered.streams),
             found,
             opened: head.offset,
             marks: marker.progress(),
             head: watch::Sender::new(head.offset),
-            health: Mutex::new(Health::Ready),
+            state: Mutex::new(State {
+                health: Health::Ready,
+                since: SystemTime::now(),
+                last_fault: None,
+            }),
+            changes: watch::Sender::new(0),
             is_ready: AtomicBool::new(true),
             is_stopped: AtomicBool::new(false),
             counters: AtomicCounters::default(),
+            pending: AtomicU64::new(0),
             misfit: Mutex::default(),
             has_misfit: AtomicBool::new(false),
             queue: Mutex::new(queue),
@@ -319,7 +349,8 @@ impl Drop for SledStore {
         self.requests = None;
         let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
         if let Err(RecvTimeoutError::Timeout) = ended.recv_timeout(self.shared.options.commit_limit * 2) {
-            self.shared.stop("it was dropped while the disk did not answer");
+            self.shared
+                .stop(FaultKind::Stuck, "it was dropped while the disk did not answer");
         }
     }
 }
@@ -328,6 +359,7 @@ impl EventStore for SledStore {
     fn append(&self, items: Vec<Append>) -> BoxFuture<'_, Vec<Result<Appended, AppendError>>> {
         Box::pin(async move {
             let count = items.len();
+            let _pending = Pending::of(&self.shared, count);
             let mut queued = Vec::with_capacity(1);
             for items in self.requests_of(items) {
                 let count = items.len();
@@ -438,6 +470,14 @@ impl EventStore for SledStore {
         self.shared.health()
     }
 
+    fn status(&self) -> Status {
+        self.shared.status()
+    }
+
+    fn status_changed(&self, after: u64, wait: Duration) -> BoxFuture<'_, ()> {
+        Box::pin(until_counted(self.shared.changes.subscribe(), after, wait))
+    }
+
     fn close(&self) -> BoxFuture<'_, Result<(), StoreError>> {
         Box::pin(async move {
             let (answer, answered) = oneshot::channel();
@@ -463,6 +503,26 @@ impl EventStore for SledStore {
     }
 }
 
+/// Counts records while their caller waits.
+struct Pending<'a> {
+    shared: &'a Shared,
+    records: u64,
+}
+
+impl<'a> Pending<'a> {
+    fn of(shared: &'a Shared, records: usize) -> Self {
+        let records = u64::try_from(records).unwrap_or(u64::MAX);
+        shared.pending.fetch_add(records, Ordering::Relaxed);
+        Self { shared, records }
+    }
+}
+
+impl Drop for Pending<'_> {
+    fn drop(&mut self) {
+        self.shared.pending.fetch_sub(self.records, Ordering::Relaxed);
+    }
+}
+
 impl Shared {
     /// Looks into the database. sled panics on some damage; that is damage then, not the caller's end.
     fn read<T>(&self, look: impl FnOnce(&Database) -> Result<T, StoreError>) -> Result<T, StoreError> {
@@ -472,8 +532,12 @@ impl Shared {
                 why: self.why_not_ready(),
             });
         };
-        catch_unwind(AssertUnwindSafe(|| look(database)))
-            .unwrap_or_else(|_| Err(unreadable(self.path.display().to_string(), "reading")))
+        let found = catch_unwind(AssertUnwindSafe(|| look(database)))
+            .unwrap_or_else(|_| Err(unreadable(self.path.display().to_string(), "reading")));
+        if let Err(error @ StoreError::Damaged { .. }) = &found {
+            self.note_damage(error.told());
+        }
+        found
     }
 
     fn generation(&self) -> Option<u64> {
@@ -571,18 +635,63 @@ impl Shared {
         matches!(self.health(), Health::Refused { why } if why == CLOSED)
     }
 
-    fn health(&self) -> Health {
-        self.health.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sets the health, unless commands are refused for good.
-    fn set_health(&self, new: Health) {
-        let mut health = self.health.lock().unwrap_or_else(PoisonError::into_inner);
-        if !matches!(*health, Health::Refused { .. }) {
-            self.is_ready.store(new == Health::Ready, Ordering::Release);
-            self.is_stopped
-                .store(matches!(new, Health::Refused { .. }), Ordering::Release);
-            *health = new;
+    fn health(&self) -> Health {
+        self.state().health.clone()
+    }
+
+    fn status(&self) -> Status {
+        let holds_lock = self.anchor.holds();
+        let state = self.state();
+        let is_closed = matches!(&state.health, Health::Refused { why } if why == CLOSED);
+        Status {
+            health: state.health.clone(),
+            is_closed,
+            since: Some(state.since),
+            changes: *self.changes.borrow(),
+            last_fault: state.last_fault.clone(),
+            pending: self.pending.load(Ordering::Relaxed),
+            holds_lock: holds_lock.filter(|_| !is_closed),
+        }
+    }
+
+    /// Sets the health, unless commands are refused for good; a fault is what it is set for.
+    fn set_health(&self, new: Health, fault: Option<(FaultKind, &str)>) {
+        let mut state = self.state();
+        if matches!(state.health, Health::Refused { .. }) {
+            return;
+        }
+        self.is_ready.store(new == Health::Ready, Ordering::Release);
+        self.is_stopped
+            .store(matches!(new, Health::Refused { .. }), Ordering::Release);
+        let now = SystemTime::now();
+        if std::mem::discriminant(&state.health) != std::mem::discriminant(&new) {
+            state.since = now;
+        }
+        let is_news = state.health != new || fault.is_some();
+        state.health = new;
+        if let Some((kind, what)) = fault {
+            let what = what.to_owned();
+            state.last_fault = Some(StoreFault { at: now, kind, what });
+        }
+        drop(state);
+        if is_news {
+            self.changes.send_modify(|changes| *changes += 1);
+        }
+    }
+
+    /// Takes note of damage that a reader met; commands go on.
+    fn note_damage(&self, what: String) {
+        let mut state = self.state();
+        let is_known = state.last_fault.as_ref().is_some_and(|last| last.what == what);
+        if !is_known {
+            let (at, kind) = (SystemTime::now(), FaultKind::Damage);
+            state.last_fault = Some(StoreFault { at, kind, what });
+            drop(state);
+            self.changes.send_modify(|changes| *changes += 1);
         }
     }
 
@@ -594,9 +703,10 @@ impl Shared {
     }
 
     /// Refuses commands until the store is opened again, and answers those at the disk.
-    fn stop(&self, why: &str) {
-        self.set_health(Health::Refused { why: why.to_owned() });
-        self.give_up_in_flight(why);
+    fn stop(&self, kind: FaultKind, what: &str) {
+        let why = format!("{what}; no commands until the store is opened again");
+        self.set_health(Health::Refused { why: why.clone() }, Some((kind, what)));
+        self.give_up_in_flight(&why);
     }
 
     /// Lets the watchdog time what goes to the disk.
@@ -618,11 +728,15 @@ impl Shared {
         let since = self.at_disk_since.load(Ordering::Acquire);
         let limit = u64::try_from(self.options.commit_limit.as_millis()).unwrap_or(u64::MAX);
         if since != 0 && self.now_ms().saturating_sub(since) > limit {
-            self.stop(&format!(
-                "{}: the disk has not answered for {limit} ms",
-                self.path.display()
-            ));
+            let what = format!("{}: the disk has not answered for {limit} ms", self.path.display());
+            self.stop(FaultKind::Stuck, &what);
             self.drain_queue(&self.why_not_ready());
+        }
+        // Commits look themselves; this is for a store that has none.
+        if self.is_ready()
+            && let Err(what) = self.anchor.check()
+        {
+            self.stop(FaultKind::Lost, &what);
         }
         !self.is_closed()
     }

@@ -2,7 +2,9 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
+
+use futures_timer::Delay;
 
 use crate::error::{AppendError, StoreError};
 use crate::record::{Append, Appended, Offset, Partition, Revision, Stored, StreamId};
@@ -62,6 +64,20 @@ pub trait EventStore: Send + Sync + 'static {
 
     /// Whether the store takes commands.
     fn health(&self) -> Health;
+
+    /// What the store knows of itself besides its health. A store that keeps no such books says what follows from its health.
+    fn status(&self) -> Status {
+        Status {
+            health: self.health(),
+            ..Status::default()
+        }
+    }
+
+    /// Resolves when [`Status::changes`] is beyond `after`, or when `wait` is over. A hint: truth is always a look.
+    fn status_changed(&self, after: u64, wait: Duration) -> BoxFuture<'_, ()> {
+        let _ = after;
+        Box::pin(Delay::new(wait))
+    }
 
     /// Finishes what is queued, writes the indexes out and lets go of the files. Everything after it is `Unavailable`.
     ///
@@ -175,10 +191,58 @@ pub struct Counters {
     pub checkpoints: u64,
 }
 
-/// Whether a store takes commands.
+/// What a store knows of itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Status {
+    /// Whether it takes commands.
+    pub health: Health,
+    /// Whether it was closed.
+    pub is_closed: bool,
+    /// Since when it is so; `None` if nothing is known about it.
+    pub since: Option<SystemTime>,
+    /// How often health or the last fault have changed since the store was opened.
+    pub changes: u64,
+    /// The last thing that went wrong.
+    pub last_fault: Option<StoreFault>,
+    /// Records whose callers wait for an answer.
+    pub pending: u64,
+    /// Whether the files that it has open, and locked, are still those in its directory; `None` where that cannot be told.
+    pub holds_lock: Option<bool>,
+}
+
+/// Something that went wrong with a store while it was open.
 #[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoreFault {
+    /// When.
+    pub at: SystemTime,
+    /// Of which kind.
+    pub kind: FaultKind,
+    /// What, in words.
+    pub what: String,
+}
+
+/// What can go wrong with a store while it is open; each kind has its own consequence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum FaultKind {
+    /// The disk did not take what was written; the store reopens and goes on.
+    Write,
+    /// The disk did not confirm what was written; no commands until the store is opened again.
+    Sync,
+    /// The disk does not answer; no commands until the store is opened again.
+    Stuck,
+    /// The files are no longer in the store's directory; no commands until the store is opened again.
+    Lost,
+    /// Something stored cannot be read or is not what it was. Reading goes on with the rest.
+    Damage,
+    /// The store itself failed; no commands until it is opened again.
+    Broken,
+}
+
+/// Whether a store takes commands.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Health {
     /// It does.
+    #[default]
     Ready,
     /// Not now: it is reopening after an error and will go on by itself.
     Recovering {

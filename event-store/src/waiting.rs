@@ -21,6 +21,14 @@ pub(crate) async fn until_beyond(mut head: watch::Receiver<Offset>, after: Offse
     either(grown, Delay::new(wait)).await;
 }
 
+/// Resolves when `count` is beyond `after`, when its sender is gone, or when `wait` is over.
+pub(crate) async fn until_counted(mut count: watch::Receiver<u64>, after: u64, wait: Duration) {
+    let counted = async {
+        let _ = count.wait_for(|count| *count > after).await;
+    };
+    either(counted, Delay::new(wait)).await;
+}
+
 /// What the first future returns, unless the second resolves before it does.
 pub(crate) async fn either<T>(first: impl Future<Output = T>, second: impl Future) -> Option<T> {
     let mut first = pin!(first);

@@ -6,10 +6,9 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use flowledger::store::Health;
 use flowledger::{
     BlockingEngine, CommitTaskParam, CreateFlowParam, DeployModel, Engine, EngineError, FlowInstanceId, FlowModuleId,
-    InstanceData, InstanceFilter, InstanceQuery, Limits, ListParam, ModelLimits, NodeInstanceId, Profile,
+    HealthState, InstanceData, InstanceFilter, InstanceQuery, Limits, ListParam, ModelLimits, NodeInstanceId, Profile,
     StartProcessParam, Timestamp, Value,
 };
 use flowledger_tests::sketch::flow;
@@ -966,7 +965,7 @@ fn data_directory_that_cannot_be_written_is_refused() {
 
 /// Waits until the store takes commands again.
 fn wait_until_ready(engine: &BlockingEngine) {
-    while engine.engine().health() != Health::Ready {
+    while engine.engine().health().state != HealthState::Ready {
         thread::sleep(Duration::from_millis(5));
     }
 }

@@ -1,12 +1,18 @@
 //! What an engine says of its store: how far the log is proven, what is damaged and where, whether it takes commands.
 
-use std::fs;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
+use std::{fs, io, thread};
 
-use flowledger::{BlockingEngine, Engine, Proven, Span, VerifyReport, Witness};
+use flowledger::store::{Faults, SledOptions, Step};
+use flowledger::{
+    BlockingEngine, CommitTaskParam, Engine, EngineError, FlowModuleId, Health, HealthFaultKind, HealthState, Proven,
+    RuntimeResult, Span, StartProcessParam, VerifyReport, Witness,
+};
 
-use crate::fixture::{LINE, deployed, opened, started, turn_at_sled};
+use crate::fixture::{LINE, deployed, log, opened, started, turn_at_sled, verified, without_hanging};
 
 /// Longer than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -24,7 +30,7 @@ fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
     let patience = Instant::now() + PATIENCE;
     while !holds() {
         assert!(Instant::now() < patience, "{what}");
-        std::thread::sleep(Duration::from_millis(5));
+        thread::sleep(Duration::from_millis(5));
     }
 }
 
@@ -100,7 +106,7 @@ fn verification_says_how_far_the_log_is_proven_and_by_what() {
 
     // Without the mark only the checkpoint speaks for the log.
     fs::remove_file(killed.join("mark")).expect("removed");
-    let options = flowledger::store::SledOptions {
+    let options = SledOptions {
         accept_missing_mark: true,
         ..Default::default()
     };
@@ -144,4 +150,313 @@ fn verification_tells_how_far_it_has_come() {
         .verify_log(|progress| told.push((progress.position, progress.of)))
         .expect("a report");
     assert_eq!(told, [(3, 3)]);
+}
+
+/// Fails calls of one step while it is told to.
+#[derive(Default)]
+struct Failing {
+    step: Mutex<Option<(Step, io::ErrorKind)>>,
+    /// The step that does not return.
+    stuck: Mutex<Option<Step>>,
+    failed: AtomicU32,
+}
+
+impl Failing {
+    fn fails(&self, step: Option<(Step, io::ErrorKind)>) {
+        *self.step.lock().expect("not poisoned") = step;
+    }
+
+    fn stick(&self, step: Option<Step>) {
+        *self.stuck.lock().expect("not poisoned") = step;
+    }
+}
+
+impl Faults for Failing {
+    fn before(&self, step: Step) -> io::Result<()> {
+        while *self.stuck.lock().expect("not poisoned") == Some(step) {
+            thread::sleep(Duration::from_millis(1));
+        }
+        match *self.step.lock().expect("not poisoned") {
+            Some((failing, kind)) if failing == step => {
+                self.failed.fetch_add(1, Ordering::SeqCst);
+                Err(io::Error::new(kind, "fails on purpose"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn failing(path: &Path, faults: &Arc<Failing>) -> BlockingEngine {
+    let options = SledOptions {
+        faults: Some(faults.clone()),
+        commit_limit: Duration::from_secs(1),
+        ..SledOptions::default()
+    };
+    opened(Engine::builder().data_dir_with(path, options))
+}
+
+fn health(engine: &BlockingEngine) -> Health {
+    engine.engine().health()
+}
+
+fn start(engine: &BlockingEngine, module: &FlowModuleId, id: &str) -> Result<RuntimeResult, EngineError> {
+    engine.start_process(StartProcessParam::of_module(module.clone()).command_id(id))
+}
+
+/// Whether the error is that of a store that cannot be used, whatever code the operation has for it.
+fn is_unavailable(error: &EngineError) -> bool {
+    error.err_code() == 7008 || error.err_code_ext() == Some(7008)
+}
+
+#[test]
+fn health_of_a_working_engine() {
+    let _turn = turn_at_sled();
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let path = directory.path().join("store");
+    let engine = on(&path);
+    deployed(&engine, LINE);
+    wait_until("the mark follows", || health(&engine).mark == Some(3));
+    let found = health(&engine);
+    assert_eq!(
+        (
+            found.state,
+            found.why.as_ref(),
+            found.last_fault.as_ref(),
+            found.durable,
+            found.pending
+        ),
+        (HealthState::Ready, None, None, 3, 0)
+    );
+    if cfg!(unix) {
+        assert_eq!(found.holds_lock, Some(true));
+    }
+    let json = serde_json::to_value(&found).expect("health is JSON");
+    assert_eq!(
+        (&json["state"], &json["durable"], &json["mark"]),
+        (&"ready".into(), &3.into(), &3.into())
+    );
+    assert!(json["since"].is_string() && json.get("why").is_none(), "{json}");
+    engine.close().expect("closed");
+    let found = health(&engine);
+    assert_eq!(
+        (found.state, found.last_fault, found.holds_lock),
+        (HealthState::Closed, None, None)
+    );
+    let engine = opened(Engine::builder());
+    deployed(&engine, LINE);
+    assert_eq!(
+        (health(&engine).state, health(&engine).durable),
+        (HealthState::Ready, 3)
+    );
+    engine.close().expect("closed");
+    assert_eq!(health(&engine).state, HealthState::Closed);
+}
+
+#[test]
+fn a_full_disk_is_reopened_and_health_tells_the_story() {
+    let _turn = turn_at_sled();
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let faults = Arc::new(Failing::default());
+    let engine = failing(&directory.path().join("store"), &faults);
+    let module = deployed(&engine, LINE);
+    let before = health(&engine);
+    faults.fails(Some((Step::Apply, io::ErrorKind::StorageFull)));
+    let error = start(&engine, &module, "one").expect_err("the disk is full");
+    assert!(is_unavailable(&error) && error.about().command_id.is_some(), "{error}");
+    // Somebody waits for the news instead of polling.
+    let heard = without_hanging("health changes", {
+        let engine = engine.clone();
+        move || pollster::block_on(engine.engine().health_changed(before.changes, Duration::from_secs(60)))
+    });
+    assert!(heard.changes > before.changes);
+    let fault = heard.last_fault.expect("the fault is told");
+    assert_eq!((fault.kind, fault.err_code), (HealthFaultKind::Write, 7008));
+    assert!(fault.what.contains("fails on purpose"), "{}", fault.what);
+    faults.fails(None);
+    wait_until("the store comes back by itself", || {
+        health(&engine).state == HealthState::Ready
+    });
+    let after = health(&engine);
+    assert!(after.why.is_none() && after.last_fault.is_some() && after.since != before.since);
+    // The outcome was unknown: repeating it with its id does it once.
+    let first = start(&engine, &module, "one").expect("done now");
+    assert_eq!(start(&engine, &module, "one").expect("told again"), first);
+    assert_eq!(verified(&engine), 4);
+}
+
+#[test]
+fn a_failed_sync_or_a_stuck_disk_refuses_until_the_store_is_opened_again() {
+    let _turn = turn_at_sled();
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    for (name, kind) in [("sync", HealthFaultKind::Sync), ("stuck", HealthFaultKind::Stuck)] {
+        let path = directory.path().join(name);
+        let faults = Arc::new(Failing::default());
+        let engine = failing(&path, &faults);
+        let module = deployed(&engine, LINE);
+        match kind {
+            HealthFaultKind::Stuck => faults.stick(Some(Step::Flush)),
+            _ => faults.fails(Some((Step::Sync, io::ErrorKind::Other))),
+        }
+        let error = start(&engine, &module, "one").expect_err("it is not confirmed");
+        assert!(is_unavailable(&error) && error.about().command_id.is_some(), "{error}");
+        let found = health(&engine);
+        assert_eq!(found.state, HealthState::Refusing, "{found:?}");
+        assert_eq!(found.last_fault.map(|fault| fault.kind), Some(kind));
+        assert!(
+            found
+                .why
+                .is_some_and(|why| why.contains("until the store is opened again"))
+        );
+        faults.fails(None);
+        let error = start(&engine, &module, "two").expect_err("not before it is opened again");
+        assert!(is_unavailable(&error), "{error}");
+        assert_eq!(log(&engine).len(), 3, "queries go on, and show only what is durable");
+        faults.stick(None);
+        drop(engine);
+        let engine = on(&path);
+        let first = start(&engine, &module, "one").expect("done once");
+        assert_eq!(start(&engine, &module, "one").expect("told again"), first);
+        assert_eq!((verified(&engine), health(&engine).state), (4, HealthState::Ready));
+    }
+}
+
+/// What happens to a directory under a running store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mishap {
+    Renamed,
+    Deleted,
+    /// Another store is put in its place.
+    Replaced,
+    /// Only the file is.
+    FileReplaced,
+}
+
+#[cfg(unix)]
+#[test]
+fn nothing_is_acknowledged_into_a_directory_that_is_no_longer_there() {
+    let _turn = turn_at_sled();
+    for mishap in [Mishap::Renamed, Mishap::Deleted, Mishap::Replaced, Mishap::FileReplaced] {
+        for is_idle in [false, true] {
+            let directory = tempfile::tempdir().expect("a temporary directory");
+            let [path, elsewhere, other] = ["store", "elsewhere", "other"].map(|name| directory.path().join(name));
+            if mishap == Mishap::Replaced {
+                drop(on(&other));
+            }
+            let engine = on(&path);
+            let module = deployed(&engine, LINE);
+            start(&engine, &module, "one").expect("acknowledged");
+            match mishap {
+                Mishap::Renamed => fs::rename(&path, &elsewhere).expect("renamed"),
+                Mishap::Deleted => fs::remove_dir_all(&path).expect("deleted"),
+                Mishap::Replaced => {
+                    fs::rename(&path, &elsewhere).expect("renamed");
+                    fs::rename(&other, &path).expect("renamed");
+                }
+                Mishap::FileReplaced => {
+                    fs::copy(path.join("db"), path.join("copy")).expect("copied");
+                    fs::rename(path.join("copy"), path.join("db")).expect("renamed");
+                }
+            }
+            if is_idle {
+                wait_until("it is noticed without a command", || {
+                    health(&engine).state == HealthState::Refusing
+                });
+            }
+            let error = start(&engine, &module, "two").expect_err("nobody would find it");
+            assert!(is_unavailable(&error), "{mishap:?}: {error}");
+            assert!(
+                error.detail().contains("no longer where it was opened"),
+                "{}",
+                error.detail()
+            );
+            assert_eq!(
+                error.about().command_id.as_ref().map(ToString::to_string).as_deref(),
+                Some("two")
+            );
+            let found = health(&engine);
+            assert_eq!(
+                (found.state, found.holds_lock, found.last_fault.map(|fault| fault.kind)),
+                (HealthState::Refusing, Some(false), Some(HealthFaultKind::Lost)),
+                "{mishap:?}"
+            );
+            // What was acknowledged can still be read, and taken out.
+            assert!(log(&engine).len() >= 4, "{mishap:?}");
+            assert!(engine.close().is_err());
+            drop(engine);
+            assert_eq!(
+                path.exists(),
+                matches!(mishap, Mishap::Replaced | Mishap::FileReplaced),
+                "{mishap:?}"
+            );
+            match mishap {
+                Mishap::Renamed => assert!(verified(&on(&elsewhere)) >= 4),
+                Mishap::Replaced => {
+                    assert!(verified(&on(&elsewhere)) >= 4);
+                    assert_eq!(verified(&on(&path)), 0, "the store in its place is as it was");
+                }
+                Mishap::Deleted | Mishap::FileReplaced => {}
+            }
+        }
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_write_error_in_a_directory_that_is_gone_opens_no_other_store() {
+    let _turn = turn_at_sled();
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let path = directory.path().join("store");
+    let faults = Arc::new(Failing::default());
+    let engine = failing(&path, &faults);
+    let module = deployed(&engine, LINE);
+    fs::remove_dir_all(&path).expect("deleted");
+    faults.fails(Some((Step::Apply, io::ErrorKind::StorageFull)));
+    let error = start(&engine, &module, "one").expect_err("the disk is full, and the directory gone");
+    assert!(is_unavailable(&error), "{error}");
+    wait_until("it gives up", || health(&engine).state == HealthState::Refusing);
+    assert_eq!(
+        health(&engine).last_fault.map(|fault| fault.kind),
+        Some(HealthFaultKind::Lost)
+    );
+    drop(engine);
+    assert!(!path.exists(), "nothing is created in its place");
+}
+
+#[test]
+fn a_mark_that_is_deleted_under_a_running_store_is_written_again() {
+    let _turn = turn_at_sled();
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let path = directory.path().join("store");
+    let engine = on(&path);
+    let module = deployed(&engine, LINE);
+    wait_until("the mark follows", || marked(&path) == 3);
+    fs::remove_file(path.join("mark")).expect("deleted");
+    started(&engine, &module);
+    wait_until("there is a mark again", || path.join("mark").exists());
+    drop(engine);
+    let engine = on(&path);
+    assert_eq!(verified(&engine), 4);
+}
+
+#[test]
+fn records_that_wait_are_counted() {
+    let _turn = turn_at_sled();
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let path = directory.path().join("store");
+    let faults = Arc::new(Failing::default());
+    let engine = failing(&path, &faults);
+    let module = deployed(&engine, LINE);
+    let (instance, task) = started(&engine, &module);
+    let is_answered = AtomicBool::new(false);
+    faults.stick(Some(Step::Sync));
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let _ = engine.commit_task(CommitTaskParam::new(&instance, &task));
+            is_answered.store(true, Ordering::SeqCst);
+        });
+        wait_until("one record waits", || health(&engine).pending == 1);
+        faults.stick(None);
+    });
+    assert!(is_answered.load(Ordering::SeqCst));
+    assert_eq!(health(&engine).pending, 0);
 }

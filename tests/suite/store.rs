@@ -8,10 +8,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use flowledger::store::{Faults, Health, SledOptions, Step};
+use flowledger::store::{Faults, SledOptions, Step};
 use flowledger::{
-    BlockingEngine, CommitTaskParam, Engine, EngineError, RollbackTaskParam, RuntimeResult, StartProcessParam,
-    TerminateProcessParam,
+    BlockingEngine, CommitTaskParam, Engine, EngineError, HealthState, RollbackTaskParam, RuntimeResult,
+    StartProcessParam, TerminateProcessParam,
 };
 
 use crate::fixture::{LINE, deployed, instance_and_task, log, opened, turn_at_sled, verified, without_hanging};
@@ -103,10 +103,10 @@ impl<'p> Bench<'p> {
     /// Waits for the store to come back by itself, or opens it again where it says that it will not.
     fn get_over_it(&mut self) {
         loop {
-            match self.engine.engine().health() {
-                Health::Ready => return,
-                Health::Recovering { .. } => thread::sleep(Duration::from_millis(2)),
-                Health::Refused { .. } => {
+            match self.engine.engine().health().state {
+                HealthState::Ready => return,
+                HealthState::Reopening => thread::sleep(Duration::from_millis(2)),
+                HealthState::Refusing | HealthState::Closed => {
                     let _ = self.engine.close();
                     // The old engine must let go before the new one can take hold.
                     let in_memory = opened(Engine::builder());
@@ -291,7 +291,7 @@ fn disk_that_never_comes_back_is_reported_and_loses_nothing() {
                 "{step:?}: {} answered",
                 answered.len()
             );
-            assert_ne!(engine.engine().health(), Health::Ready, "{step:?}");
+            assert_ne!(engine.engine().health().state, HealthState::Ready, "{step:?}");
             let _ = engine.close();
             drop(engine);
             let engine = opened(Engine::builder().data_dir(&path));

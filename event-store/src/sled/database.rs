@@ -9,6 +9,7 @@ use std::time::Duration;
 use ::sled::{Batch, Db, Mode, Tree};
 
 use super::SledOptions;
+use super::anchor::Anchor;
 use super::fault::Step;
 use super::layout::{
     FORMAT, block_key, block_of, block_start, decode_block, decode_manifest, encode_manifest, entries, frame_key,
@@ -17,7 +18,7 @@ use super::layout::{
 use super::mark::Point;
 use crate::error::StoreError;
 use crate::record::{Offset, Stored, StreamId, leaf_hash};
-use crate::store::Layout;
+use crate::store::{FaultKind, Layout};
 
 /// What fails on the way of a commit decides what happens next.
 #[derive(Debug)]
@@ -28,20 +29,35 @@ pub(super) enum Fault {
     Index(String),
     /// The disk did not confirm it: what the system has cached proves nothing any more.
     Sync(String),
+    /// The files are no longer where they were opened: what is written to them nobody finds.
+    Lost(String),
+    /// sled panicked while writing.
+    Broken(String),
 }
 
 impl Fault {
     /// What happened.
     pub(super) fn why(&self) -> &str {
         match self {
-            Self::Write(why) | Self::Index(why) | Self::Sync(why) => why,
+            Self::Write(why) | Self::Index(why) | Self::Sync(why) | Self::Lost(why) | Self::Broken(why) => why,
         }
     }
 
     /// What happened.
     pub(super) fn into_why(self) -> String {
         match self {
-            Self::Write(why) | Self::Index(why) | Self::Sync(why) => why,
+            Self::Write(why) | Self::Index(why) | Self::Sync(why) | Self::Lost(why) | Self::Broken(why) => why,
+        }
+    }
+
+    /// Of which kind it is.
+    pub(super) fn kind(&self) -> FaultKind {
+        match self {
+            Self::Write(_) => FaultKind::Write,
+            Self::Index(_) => FaultKind::Damage,
+            Self::Sync(_) => FaultKind::Sync,
+            Self::Lost(_) => FaultKind::Lost,
+            Self::Broken(_) => FaultKind::Broken,
         }
     }
 }
@@ -107,6 +123,15 @@ impl Database {
             file,
             path: path.to_owned(),
             options,
+        })
+    }
+
+    /// The file as it is open, to look later whether it is still in its place.
+    pub(super) fn anchor(&self) -> Result<Anchor, StoreError> {
+        let path = self.path.join(FILE);
+        Anchor::of(&self.file, &path).map_err(|source| StoreError::Io {
+            doing: format!("{}: looking at it", path.display()),
+            source,
         })
     }
 

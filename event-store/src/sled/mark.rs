@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
+use super::anchor::Anchor;
 use super::database::{is_permission, sync_directory};
 use super::fault::Faults;
 use crate::error::StoreError;
@@ -237,8 +238,10 @@ struct MarkFile {
     last: Mark,
     /// How many slots say the same as `last`.
     same: u8,
+    /// The file of the store that this mark belongs to.
+    store: Anchor,
     /// Open while all goes well; opened again after an error.
-    file: Option<File>,
+    file: Option<(File, Anchor)>,
     faults: Option<Arc<dyn Faults>>,
 }
 
@@ -258,16 +261,23 @@ impl MarkFile {
             point,
             ..self.last
         };
-        let file = match self.file.take() {
+        // In a place that is no longer this store's there may be another one by now, with a mark of its own.
+        self.store.check().map_err(io::Error::other)?;
+        let path = self.directory.join(FILE);
+        // A mark that was deleted would be missed at the next opening.
+        let file = match self.file.take().filter(|(_, anchor)| anchor.check().is_ok()) {
             Some(file) => Ok(file),
-            None => File::options().write(true).open(self.directory.join(FILE)),
+            None => File::options().write(true).open(&path).and_then(|file| {
+                let anchor = Anchor::of(&file, &path)?;
+                Ok((file, anchor))
+            }),
         };
         match file {
-            Ok(mut file) => {
+            Ok((mut file, anchor)) => {
                 file.seek(SeekFrom::Start(mark.place() as u64))?;
                 file.write_all(&mark.encode())?;
                 file.sync_data()?;
-                self.file = Some(file);
+                self.file = Some((file, anchor));
             }
             Err(e) if e.kind() == io::ErrorKind::NotFound => create(&self.directory, &mark)?,
             Err(e) => return Err(e),
@@ -344,6 +354,7 @@ impl Marker {
         found: &Found,
         origin: [u8; 16],
         head: Point,
+        store: &Anchor,
         faults: Option<Arc<dyn Faults>>,
     ) -> Result<Self, StoreError> {
         let path = directory.join(FILE);
@@ -357,6 +368,7 @@ impl Marker {
                 point: head,
             },
             same: 1,
+            store: store.clone(),
             file: None,
             faults,
         };

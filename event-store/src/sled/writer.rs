@@ -22,7 +22,7 @@ use super::open::recover;
 use super::streams::{Checkpoint, Delta, Streams};
 use crate::error::{AppendError, StoreError};
 use crate::record::{Append, Appended, Offset, Revision, StreamId};
-use crate::store::Health;
+use crate::store::{FaultKind, Health};
 
 /// What callers put into the queue.
 pub(super) enum Request {
@@ -139,7 +139,8 @@ impl Writer {
             }
         }));
         if let Err(panic) = worked {
-            self.shared.stop(&format!("the writer failed: {}", panic_text(&*panic)));
+            let what = format!("the writer failed: {}", panic_text(&*panic));
+            self.shared.stop(FaultKind::Broken, &what);
         }
         self.shut_down();
     }
@@ -199,9 +200,10 @@ impl Writer {
         let outcome = shared.watch(|| {
             catch_unwind(AssertUnwindSafe(|| {
                 database.apply(&database.log, batch)?;
-                database.make_durable()
+                database.make_durable()?;
+                shared.anchor.check().map_err(Fault::Lost)
             }))
-            .unwrap_or_else(|panic| Err(Fault::Sync(format!("writing failed: {}", panic_text(&*panic)))))
+            .unwrap_or_else(|panic| Err(Fault::Broken(format!("writing failed: {}", panic_text(&*panic)))))
         });
         drop(guard);
         match outcome {
@@ -320,12 +322,11 @@ impl Writer {
     fn recover_from(&mut self, fault: &Fault) {
         let why = fault.why().to_owned();
         match fault {
-            Fault::Sync(_) => self
-                .shared
-                .stop(&format!("{why}; no commands until the store is opened again")),
+            Fault::Sync(_) | Fault::Lost(_) | Fault::Broken(_) => self.shared.stop(fault.kind(), &why),
             Fault::Write(_) | Fault::Index(_) => {
                 // Health first: as long as it is not ready, what readers do not find may still turn up.
-                self.shared.set_health(Health::Recovering { why: why.clone() });
+                self.shared
+                    .set_health(Health::Recovering { why: why.clone() }, Some((fault.kind(), &why)));
                 self.shared.give_up_in_flight(&why);
                 self.reopen(&why);
             }
@@ -338,19 +339,21 @@ impl Writer {
         loop {
             let shared = Arc::clone(&self.shared);
             match shared.watch(|| catch_unwind(AssertUnwindSafe(|| self.try_reopen()))) {
-                Ok(Ok(())) => return self.shared.set_health(Health::Ready),
-                Ok(Err(error @ (StoreError::Damaged { .. } | StoreError::Format { .. }))) => {
-                    return self.shared.stop(&format!("{why}; reopening: {}", error.told()));
+                Ok(Ok(())) => return self.shared.set_health(Health::Ready, None),
+                Ok(Err(Unopened::Lost(what))) => {
+                    return self.shared.stop(FaultKind::Lost, &format!("{why}; reopening: {what}"));
                 }
-                Ok(Err(error)) => {
-                    self.shared.set_health(Health::Recovering {
-                        why: format!("{why}; reopening: {}", error.told()),
-                    });
+                Ok(Err(Unopened::Store(error @ (StoreError::Damaged { .. } | StoreError::Format { .. })))) => {
+                    let what = format!("{why}; reopening: {}", error.told());
+                    return self.shared.stop(FaultKind::Damage, &what);
+                }
+                Ok(Err(Unopened::Store(error))) => {
+                    let why = format!("{why}; reopening: {}", error.told());
+                    self.shared.set_health(Health::Recovering { why }, None);
                 }
                 Err(panic) => {
-                    return self
-                        .shared
-                        .stop(&format!("{why}; reopening failed: {}", panic_text(&*panic)));
+                    let what = format!("{why}; reopening failed: {}", panic_text(&*panic));
+                    return self.shared.stop(FaultKind::Broken, &what);
                 }
             }
             if !self.refuse_queued(why) || self.shared.is_stopped() {
@@ -361,13 +364,16 @@ impl Writer {
         }
     }
 
-    fn try_reopen(&mut self) -> Result<(), StoreError> {
+    fn try_reopen(&mut self) -> Result<(), Unopened> {
         let shared = &self.shared;
+        // Nothing is opened, written or created in a place that is no longer this store's.
+        shared.anchor.check().map_err(Unopened::Lost)?;
         // As long as the disk takes nothing, the old one serves readers; opening needs room.
         probe_room(&shared.path)?;
         self.generation += 1;
         shared.release()?;
         let database = Database::open(&shared.path, &shared.options, self.generation)?;
+        shared.anchor.check().map_err(Unopened::Lost)?;
         // Whatever comes of the rest, what was durable before can be read again.
         let recovered = shared.install(database, |database| {
             if database.layout(false)? != shared.layout {
@@ -426,9 +432,8 @@ impl Writer {
                 why: shared.why_not_ready(),
             }));
         }
-        shared.set_health(Health::Refused {
-            why: super::CLOSED.into(),
-        });
+        let why = super::CLOSED.into();
+        shared.set_health(Health::Refused { why }, None);
         shared.give_up_in_flight(super::CLOSED);
         // While the directory is still locked: after that the file may be somebody else's.
         outcome = outcome.and(self.marker.stop());
@@ -436,6 +441,20 @@ impl Writer {
         if let Some(answer) = self.closing.take() {
             let _ = answer.send(outcome);
         }
+    }
+}
+
+/// Why a store could not be opened again.
+enum Unopened {
+    /// Its files are gone from their place.
+    Lost(String),
+    /// Anything else.
+    Store(StoreError),
+}
+
+impl From<StoreError> for Unopened {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
     }
 }
 
@@ -498,9 +517,7 @@ impl Checkpointer {
                 // The system tells of a failed sync only once, so this one must count. Any other error shows at the next
                 // commit, which recovers; the delta stays until then.
                 match written {
-                    Ok(Err(Fault::Sync(why))) => {
-                        shared.stop(&format!("{why}; no commands until the store is opened again"));
-                    }
+                    Ok(Err(fault @ Fault::Sync(_))) => shared.stop(fault.kind(), fault.why()),
                     Ok(Err(Fault::Index(why))) => shared.set_misfit(why),
                     _ => {}
                 }
