@@ -118,7 +118,8 @@ impl EngineBuilder {
     }
 
     /// Reads a backup or an export into memory, to be looked at: queries and the log work as on the store it was made of, and
-    /// every command is refused with 7008. It takes as much memory as the log is long.
+    /// every command is refused with 7008. It takes as much memory as the log is long. Proofs need the log's key, which is in no
+    /// copy: [`Self::signing_key`] names it.
     ///
     /// Opening it answers 2001 for what is no copy, 7008 for one that cannot be read, 7800 for one that is not what was made.
     pub fn copy(mut self, path: impl AsRef<Path>) -> Self {
@@ -268,7 +269,10 @@ impl EngineBuilder {
         let store = match self.store {
             StoreChoice::Memory => MemoryStore::new().into(),
             StoreChoice::Directory(path, options) => SledStore::open(&path, *options)?.into(),
-            StoreChoice::Copy(path) => copies::load(&path)?.into(),
+            StoreChoice::Copy(path) => {
+                self.files.is_copy = true;
+                copies::load(&path)?.into()
+            }
             StoreChoice::Given(store) => store,
         };
         let catalogue = Catalogue::open(store.index.clone())?;

@@ -28,6 +28,8 @@ pub(crate) const REWRITTEN: &str =
 pub(crate) struct Files {
     pub(crate) key: Option<PathBuf>,
     pub(crate) checkpoint: Option<PathBuf>,
+    /// The records are a copy: the key was made elsewhere, and another one would make another log of it.
+    pub(crate) is_copy: bool,
 }
 
 /// The proofs of one engine's log.
@@ -299,6 +301,11 @@ impl Proofs {
             return Ok(Arc::clone(key));
         }
         let name = default_log_name(&self.store.events.layout().origin, PARTITION);
+        if self.files.is_copy && !self.files.key.as_deref().is_some_and(Path::exists) {
+            let detail =
+                format!("this is a copy of {name}, without its key; name the file of the key, or ask the store itself");
+            return Err(EngineError::new(ResultCode::ConfigInvalid, detail));
+        }
         let key = match &self.files.key {
             Some(path) => {
                 self.check_lost(path)?;

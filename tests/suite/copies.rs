@@ -156,6 +156,11 @@ fn copy_that_is_looked_into_answers_queries_and_takes_no_command() {
         .expect_err("a copy takes no command");
     assert_eq!(refused.err_code(), 7008);
     assert!(refused.detail().contains("is a copy"), "{refused}");
+    // A key of its own would sign another log under this one's name.
+    let refused = copy.checkpoint().expect_err("the key is not in a copy");
+    assert_eq!(refused.err_code(), 7007, "{refused}");
+    let none = Engine::builder().copy(&file).signing_key(directory.path().join("none"));
+    assert_eq!(opened(none).public_key().expect_err("no key").err_code(), 7007);
     assert_eq!(log(&copy).len(), log(&engine).len());
 }
 

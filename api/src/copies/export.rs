@@ -33,6 +33,9 @@ const HEAD_MAX: u64 = 8 << 20;
 /// Bytes of a line for each byte of its record: an id that stands as one byte is read as a text of 36.
 const LINE_FACTOR: u64 = 64;
 
+/// Bytes of the longest line that is read.
+const LINE_MAX: u64 = 1 << 30;
+
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct HeadLine {
@@ -222,7 +225,8 @@ impl<R: BufRead> CopyReader for ExportReader<R> {
         let max = if is_end {
             HEAD_MAX
         } else {
-            (self.head.record_max as u64).max(1 << 10).saturating_mul(LINE_FACTOR)
+            let record_max = (self.head.record_max as u64).max(1 << 10);
+            record_max.saturating_mul(LINE_FACTOR).min(LINE_MAX)
         };
         self.lines += 1;
         if !read_line(&mut self.from, &mut self.line, max, self.lines)? {

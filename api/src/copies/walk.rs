@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use flowledger_engine_core::codec;
 use flowledger_engine_core::event::AnyRecord;
 use flowledger_event_store::merkle::{Edge, TreeHash};
-use flowledger_event_store::{PublicKey, Revision, SignedCheckpoint, StreamId, leaf_hash};
+use flowledger_event_store::{Offset, PublicKey, Revision, SignedCheckpoint, StreamId, leaf_hash};
 
 use super::damaged;
 use crate::error::EngineError;
@@ -43,7 +43,8 @@ impl Walk {
     /// Looks at the next record.
     pub(super) fn pass(&mut self, bytes: &[u8]) -> Result<Passed, EngineError> {
         let leaf = leaf_hash(bytes);
-        let record = codec::decode(bytes)?;
+        let position = Offset::new(self.size() + 1);
+        let record = codec::decode(bytes).map_err(|error| EngineError::unreadable(error, position))?;
         let envelope = record.envelope();
         let (stream, revision) = (StreamId::from_bytes(envelope.stream), Revision::new(envelope.version));
         self.edge.append(&leaf);
