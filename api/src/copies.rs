@@ -19,7 +19,7 @@ pub(crate) use self::rebuild::load;
 pub use self::rebuild::{import, restore};
 pub use self::salvage::{SalvageOptions, SalvageReport, salvage};
 use crate::error::EngineError;
-use crate::operation::CheckpointReport;
+use crate::operation::{CheckpointReport, Span};
 
 /// Records read at a time.
 const READ_BATCH: usize = 1_000;
@@ -77,34 +77,17 @@ pub struct RestoreReport {
     pub checkpoints: Vec<CheckpointReport>,
     /// Whether the checkpoints' signatures were checked: a key was given.
     pub are_signatures_checked: bool,
-    /// The records that are known to be missing.
+    /// The records that are known to be missing; there may have been more.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub missing: Option<MissingRecords>,
+    pub missing: Option<Span>,
 }
 
-/// Records that a log once had.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct MissingRecords {
-    /// The position of the first.
-    pub from: u64,
-    /// The position of the last that is known of; there may have been more.
-    pub to: u64,
-}
-
-impl MissingRecords {
-    /// What a log of `has` records lacks of one that had `known`.
-    fn between(has: u64, known: u64) -> Option<Self> {
-        (known > has).then(|| Self {
-            from: has + 1,
-            to: known,
-        })
-    }
-
-    /// How many there are.
-    pub fn count(&self) -> u64 {
-        self.to - self.from + 1
-    }
+/// What a log of `has` records lacks of one that is known to have had `known`.
+fn missing(has: u64, known: u64) -> Option<Span> {
+    (known > has).then(|| Span {
+        from: has + 1,
+        to: known,
+    })
 }
 
 /// What a copy says before its first record.

@@ -22,9 +22,7 @@ mod time_out;
 
 pub use blocking::BlockingEngine;
 pub use builder::{CACHE_BYTES, EngineBuilder, HOOK_TIME_OUT};
-pub use copies::{
-    CopyReport, MissingRecords, RestoreOptions, RestoreReport, SalvageOptions, SalvageReport, import, restore, salvage,
-};
+pub use copies::{CopyReport, RestoreOptions, RestoreReport, SalvageOptions, SalvageReport, import, restore, salvage};
 pub use engine::Engine;
 pub use error::{About, EngineError, ErrorEnvelope, FaultEntry};
 pub use flowledger_engine_core::context::HookCall;

@@ -9,8 +9,8 @@ use std::thread;
 
 use flowledger::store::{SignedCheckpoint, SledOptions};
 use flowledger::{
-    BlockingEngine, CommitTaskParam, Engine, EngineError, FlowModuleId, MissingRecords, RestoreOptions, RestoreReport,
-    SalvageOptions, StartProcessParam, StateCertificate, import, restore, salvage,
+    BlockingEngine, CommitTaskParam, Engine, EngineError, FlowModuleId, RestoreOptions, RestoreReport, SalvageOptions,
+    Span, StartProcessParam, StateCertificate, import, restore, salvage,
 };
 use flowledger_tests::dice::Dice;
 use flowledger_tests::golden::{KINDS, told};
@@ -384,7 +384,7 @@ fn restore_says_which_records_are_missing_and_begins_a_new_log_without_them() {
 
     let report = restore(&backup, &target, &against(&second, true), |_| {}).expect("restored");
     assert!(!report.is_same_log);
-    assert_eq!(report.missing, Some(MissingRecords { from: 10, to: 13 }));
+    assert_eq!(report.missing, Some(Span { from: 10, to: 13 }));
     let engine = on(&target);
     let note = engine.checkpoint().expect("a new log signs").note;
     let new = SignedCheckpoint::parse(note.as_bytes()).expect("a checkpoint");

@@ -12,10 +12,10 @@ use flowledger_event_store::{
 use super::backup::{self, BackupReader};
 use super::export::ExportReader;
 use super::walk::{Walk, check_signatures};
-use super::{CopyReader, Head, MissingRecords, Next, READ_BATCH, RestoreOptions, RestoreReport, damaged, io_error};
+use super::{CopyReader, Head, Next, READ_BATCH, RestoreOptions, RestoreReport, damaged, io_error, missing};
 use crate::builder::CHECKPOINT_FILE;
 use crate::error::EngineError;
-use crate::operation::{CheckpointReport, hex};
+use crate::operation::{CheckpointReport, Span, hex};
 use crate::proofs::{self, Kept, PARTITION};
 
 /// Bytes of records that are appended at once, unless a single one is larger.
@@ -103,15 +103,15 @@ pub(super) fn rebuild(
     } = reader.head().clone();
     let known = known_checkpoints(&origin, checkpoints, options)?;
     let largest = known.last().map_or(0, |signed| signed.checkpoint().size);
-    let missing = MissingRecords::between(size, reached.max(largest));
-    if let Some(missing) = missing.filter(|_| !options.accept_loss) {
-        return Err(lost(size, missing, largest));
+    let lost = missing(size, reached.max(largest));
+    if let Some(lost) = lost.filter(|_| !options.accept_loss) {
+        return Err(told_missing(size, lost, largest));
     }
     let store = NewStore::begin(
         target,
         SledOptions {
             record_max,
-            origin: missing.is_none().then_some(origin),
+            origin: lost.is_none().then_some(origin),
             ..options.store.clone()
         },
     )?;
@@ -123,19 +123,19 @@ pub(super) fn rebuild(
         progress,
     )?;
     let reports = compare(&walk, &known)?;
-    if missing.is_none() {
+    if lost.is_none() {
         Kept::of(known).save(&store.directory().join(CHECKPOINT_FILE))?;
     }
     let origin = store.origin();
     pollster::block_on(store.finish())?;
     Ok(RestoreReport {
         origin: hex(&origin),
-        is_same_log: missing.is_none(),
+        is_same_log: lost.is_none(),
         records: walk.size(),
         root: hex(&walk.root()),
         checkpoints: reports,
         are_signatures_checked: options.key.is_some(),
-        missing,
+        missing: lost,
     })
 }
 
@@ -163,8 +163,8 @@ fn known_checkpoints(
     Ok(known)
 }
 
-fn lost(size: u64, missing: MissingRecords, proven: u64) -> EngineError {
-    let MissingRecords { from, to } = missing;
+fn told_missing(size: u64, missing: Span, proven: u64) -> EngineError {
+    let Span { from, to } = missing;
     let by = if proven == to {
         format!("a checkpoint proves {to}")
     } else {
