@@ -1,5 +1,6 @@
 //! Flowledger's own tests: one binary, a module per theme.
 
+mod attacks;
 mod bad_input;
 mod codes;
 mod concurrency;
