@@ -14,10 +14,11 @@ use crate::operation::{
     AddedCosignatures, CommitTaskParam, CommitTaskResult, CreateFlowParam, CreateFlowResult, DeployFlowParam,
     DeployFlowResult, DeployModel, ElementInstanceListResult, FlowInstanceList, FlowInstanceResult, FlowModuleList,
     FlowModuleResult, FlowSwitchParam, FlowSwitchResult, GetFlowModuleParam, InstanceDataListResult, InstanceQuery,
-    LifecycleParam, LifecycleResult, ListParam, LogCheckpoint, LogGrowth, LogRecord, NodeInstanceListResult,
-    NodeInstanceResult, Receipt, ReceiptParam, RedoRollbackParam, RollbackTargetListResult, RollbackTaskParam,
-    RollbackTaskResult, RollbackToParam, StartProcessParam, StartProcessResult, StateCertificate, StreamState,
-    TerminateProcessParam, TerminateResult, UpdateFlowParam, UpdateFlowResult, VerifyProgress, VerifyReport,
+    LifecycleParam, LifecycleResult, ListParam, LogCheckpoint, LogGrowth, LogRecord, ModuleFilter,
+    NodeInstanceListResult, NodeInstanceResult, Receipt, ReceiptParam, RedoRollbackParam, RollbackTargetListResult,
+    RollbackTaskParam, RollbackTaskResult, RollbackToParam, StartProcessParam, StartProcessResult, StateCertificate,
+    StreamState, TerminateProcessParam, TerminateResult, UpdateFlowParam, UpdateFlowResult, VerifyProgress,
+    VerifyReport,
 };
 
 /// An engine whose operations wait for their answer.
@@ -73,8 +74,8 @@ impl BlockingEngine {
         get_history_element_list(query: impl Into<InstanceQuery>) -> ElementInstanceListResult;
         get_instance_data(query: impl Into<InstanceQuery>) -> InstanceDataListResult;
         get_node_instance(query: impl Into<InstanceQuery>, id: impl Into<NodeInstanceId>) -> NodeInstanceResult;
-        get_flow_instance(id: impl Into<FlowInstanceId>) -> FlowInstanceResult;
-        list_flow_modules(param: ListParam) -> FlowModuleList;
+        get_flow_instance(query: impl Into<InstanceQuery>) -> FlowInstanceResult;
+        list_flow_modules(filter: &ModuleFilter, param: ListParam) -> FlowModuleList;
         list_flow_instances(filter: &InstanceFilter, param: ListParam) -> FlowInstanceList;
         rebuild_catalogue() -> ();
         log_records(after: u64, max: usize) -> Vec<LogRecord>;

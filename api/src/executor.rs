@@ -33,6 +33,7 @@ use flowledger_projections::{Catalogue, CatalogueError, Receipt};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
+use crate::as_of::AsOf;
 use crate::error::EngineError;
 use crate::host::{Clock, Hook};
 use crate::lane::{Lane, Lanes};
@@ -384,7 +385,7 @@ impl Executor {
         }
         match self.lanes.try_enter(stream) {
             Some(_lane) => self.load_in_lane(stream).await.map(|fold| fold.state),
-            None => self.fold::<D>(stream, u64::MAX).await.map(|(fold, _)| fold.state),
+            None => self.fold::<D>(stream, AsOf::NOW).await.map(|(fold, _)| fold.state),
         }
     }
 
@@ -393,7 +394,7 @@ impl Executor {
         if !in_doubt && let Some(fold) = D::cache(self).get(&stream) {
             return Ok(fold);
         }
-        let (fold, _) = self.fold::<D>(stream, u64::MAX).await?;
+        let (fold, _) = self.fold::<D>(stream, AsOf::NOW).await?;
         let version = fold.state.version();
         if (!in_doubt || self.in_doubt.settle(&stream, version)) && version > 0 {
             D::cache(self).insert(stream, fold.clone());
@@ -401,18 +402,42 @@ impl Executor {
         Ok(fold)
     }
 
-    /// The fold of a stream's first records, up to and with version `upto`, and the last of them.
+    /// The fold of a stream as of a moment, `now` being the one of all its records.
+    pub(crate) async fn past<D: Streamed>(
+        &self,
+        stream: [u8; 16],
+        now: Arc<D>,
+        as_of: AsOf,
+    ) -> Result<Arc<D>, EngineError> {
+        let is_now = match as_of {
+            AsOf::Version(version) if version > now.version() => {
+                let detail = format!(
+                    "it is at version {}, and has not come to version {version}",
+                    now.version()
+                );
+                return Err(EngineError::new(ResultCode::VersionNotReached, detail));
+            }
+            AsOf::Version(version) => version == now.version(),
+            AsOf::Time(time) => time >= now.last_recorded_at(),
+        };
+        if is_now {
+            return Ok(now);
+        }
+        self.fold::<D>(stream, as_of).await.map(|(fold, _)| fold.state)
+    }
+
+    /// The fold of a stream's records up to a moment, and the last of them.
     pub(crate) async fn fold<D: Streamed>(
         &self,
         stream: [u8; 16],
-        upto: u64,
+        until: AsOf,
     ) -> Result<(Fold<D>, Option<RecordOf<D>>), EngineError> {
         let id = StreamId::from_bytes(stream);
         let mut state = D::default();
         let mut first = Offset::NONE;
         let mut last = None;
         let mut after = Revision::NONE;
-        while state.version() < upto {
+        'records: while until != AsOf::Version(state.version()) {
             let batch = self.store.events.read_stream(&id, after, READ_BATCH).await?;
             if batch.is_empty() {
                 break;
@@ -429,12 +454,15 @@ impl Executor {
                         None,
                     ));
                 };
+                if matches!(until, AsOf::Time(time) if record.given.envelope.recorded_at > time) {
+                    break 'records;
+                }
                 state.apply_record(&record);
                 if first == Offset::NONE {
                     first = stored.offset;
                 }
                 last = Some(record);
-                if state.version() == upto {
+                if until == AsOf::Version(state.version()) {
                     break;
                 }
             }
@@ -455,7 +483,7 @@ impl Executor {
         version: u64,
         given: &Given<D::Command>,
     ) -> Result<Done<D>, Refused<D>> {
-        let (Fold { state, .. }, record) = self.fold::<D>(stream, version).await?;
+        let (Fold { state, .. }, record) = self.fold::<D>(stream, AsOf::Version(version)).await?;
         match record {
             Some(record) if is_same(&record.given, given) => Ok(Done {
                 state,

@@ -5,6 +5,7 @@
 //!
 //! Start with [`Engine::builder`]; its operations are those of the API document, each documented with its codes.
 
+mod as_of;
 mod blocking;
 mod builder;
 mod copies;
@@ -20,6 +21,7 @@ mod pause;
 mod proofs;
 mod time_out;
 
+pub use as_of::AsOf;
 pub use blocking::BlockingEngine;
 pub use builder::{CACHE_BYTES, EngineBuilder, HOOK_TIME_OUT};
 pub use copies::{CopyReport, RestoreOptions, RestoreReport, SalvageOptions, SalvageReport, import, restore, salvage};

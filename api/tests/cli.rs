@@ -1312,3 +1312,36 @@ fn salvage_tells_what_is_lost() {
         "the damaged store stays as it is"
     );
 }
+
+#[test]
+fn past_is_shown_as_it_was() {
+    let shell = Shell::new();
+    let module = shell.deployed("leave");
+    let started = shell.json(0, &["instance", "start", &module, "applicant=Lin"]);
+    let instance = text(&started, "/flowInstanceId");
+    let commands = [["show", &instance], ["data", &instance], ["history", &instance]];
+    let seen = |as_of: &[&str]| commands.map(|command| shell.done(&[&["instance"], &command[..], as_of].concat()));
+    let before = seen(&[]);
+    shell.json(0, &["instance", "commit", &instance, "days=5"]);
+    assert_ne!(seen(&[]), before);
+    assert_eq!(seen(&["--as-of", "1"]), before);
+    let then = text(
+        &shell.json(0, &["log", "show", "--instance", &instance]),
+        "/records/0/record/envelope/at",
+    );
+    assert_eq!(seen(&["--as-of", &then]), before);
+    let ahead = shell.json(1, &["instance", "show", &instance, "--as-of", "3"]);
+    assert_eq!(code(&ahead), 7417);
+    let before_all = shell.json(1, &["instance", "show", &instance, "--as-of", "2001-01-01"]);
+    assert_eq!(code(&before_all), 4008);
+    assert_eq!(
+        shell
+            .run(&["instance", "show", &instance, "--as-of", "yesterday"])
+            .status,
+        2
+    );
+    assert_eq!(
+        shell.json(0, &["flow", "list", "--as-of", "2001-01-01"])["flowModules"],
+        serde_json::json!([])
+    );
+}

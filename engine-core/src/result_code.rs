@@ -363,6 +363,9 @@ result_codes! {
     NothingToRedo = 7416, "nothing-to-redo", Lifecycle, 409, Refresh, [4002, 4002, 4002], "Nothing to redo", "没有可重做的撤销",
         "There was no rollback since the last commit.",
         "Commit the tasks again.";
+    VersionNotReached = 7417, "version-not-reached", Lifecycle, 409, Refresh, [2001, 2001, 2001], "Version not reached", "尚未到达该版本",
+        "The version asked for lies ahead of the instance.",
+        "Ask for a version that an answer has named.";
     LogCorrupt = 7800, "log-corrupt", Integrity, 500, Never, [5000, 5000, 5000], "Log corrupt", "日志已损坏",
         "A record does not match its hash or its place in the log.",
         "Stop writing, run `log verify`, and restore from a backup.";

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use flowledger::{
     BlockingEngine, CommitTaskParam, CreateFlowParam, DeployModel, Engine, EngineError, FlowInstanceId, FlowModuleId,
-    HealthState, InstanceData, InstanceFilter, InstanceQuery, Limits, ListParam, ModelLimits, NodeInstanceId, Profile,
-    StartProcessParam, Timestamp, Value,
+    HealthState, InstanceData, InstanceFilter, InstanceQuery, Limits, ListParam, ModelLimits, ModuleFilter,
+    NodeInstanceId, Profile, StartProcessParam, Timestamp, Value,
 };
 use flowledger_tests::sketch::flow;
 use serde::Serialize;
@@ -764,7 +764,10 @@ fn pages_and_positions_of_any_size_are_answered() {
     for limit in [None, Some(0), Some(1), Some(usize::MAX)] {
         for before in [None, Some(0), Some(1), Some(u64::MAX)] {
             let page = ListParam { before, limit };
-            bench.engine.list_flow_modules(page).expect("a page");
+            bench
+                .engine
+                .list_flow_modules(&ModuleFilter::default(), page)
+                .expect("a page");
             bench
                 .engine
                 .list_flow_instances(&InstanceFilter::default(), page)

@@ -12,8 +12,8 @@ use flowledger::store::{
 use flowledger::{
     BlockingEngine, CodeContext, CommandOptions, CommitTaskParam, CreateFlowParam, DeployFlowParam, DeployFlowResult,
     DeployModel, Engine, EngineBuilder, EngineError, FlowInstanceId, FlowModuleId, FlowSwitchParam, GetFlowModuleParam,
-    InstanceData, LifecycleParam, Limits, NodeInstanceId, Profile, RedoRollbackParam, ResultCode, RollbackTaskParam,
-    RollbackToParam, RuntimeResult, StartProcessParam, TerminateProcessParam, UpdateFlowParam,
+    InstanceData, InstanceQuery, LifecycleParam, Limits, NodeInstanceId, Profile, RedoRollbackParam, ResultCode,
+    RollbackTaskParam, RollbackToParam, RuntimeResult, StartProcessParam, TerminateProcessParam, UpdateFlowParam,
 };
 use flowledger_tests::sketch::flow;
 use serde_json::{Value, json};
@@ -667,6 +667,11 @@ provoked! {
     redo_without_a_rollback: NothingToRedo in BOTH, |profile| {
         let scene = Scene::new(profile, LINE);
         Told::rollback(scene.engine.redo_rollback(RedoRollbackParam::new(&scene.instance)))
+    };
+    version_that_lies_ahead: VersionNotReached in BOTH, |profile| {
+        let scene = Scene::new(profile, LINE);
+        let query = InstanceQuery::new(scene.instance.clone()).as_of(2);
+        Told::other(scene.engine.get_instance_data(query))
     };
 
     // The log.

@@ -17,8 +17,8 @@ use flowledger::store::{
 use flowledger::{
     AnyRecord, BlockingEngine, CommandId, CommitTaskParam, CreateFlowParam, DeployFlowParam, Engine, EngineBuilder,
     EngineError, FlowInstanceId, FlowModuleId, Hook, HookCall, HostError, Id, IdGenerator, IdKind, IdOrigin,
-    InstanceData, InstanceFilter, ListParam, Listener, RollbackTaskParam, RuntimeResult, StartProcessParam,
-    TerminateProcessParam, UpdateFlowParam,
+    InstanceData, InstanceFilter, ListParam, Listener, ModuleFilter, RollbackTaskParam, RuntimeResult,
+    StartProcessParam, TerminateProcessParam, UpdateFlowParam,
 };
 use flowledger_engine_core::event::InstanceEvent;
 use flowledger_engine_core::id::NameBasedIds;
@@ -1125,7 +1125,9 @@ fn lists(engine: &BlockingEngine, module: &FlowModuleId) -> serde_json::Value {
         ..InstanceFilter::default()
     });
     let mut all = vec![serde_json::to_value(
-        engine.list_flow_modules(ListParam::default()).expect("a list"),
+        engine
+            .list_flow_modules(&ModuleFilter::default(), ListParam::default())
+            .expect("a list"),
     )];
     for filter in &filters {
         let mut before = None;
@@ -1195,7 +1197,7 @@ fn catalogue_that_was_deleted_gives_the_same_lists() {
         assert_eq!(lists(&engine, &module), before);
         // A command that looks a deployment up by its id needs it too.
         let modules = engine
-            .list_flow_modules(ListParam::default())
+            .list_flow_modules(&ModuleFilter::default(), ListParam::default())
             .expect("a list")
             .flow_modules;
         let deployment = modules

@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use flowledger::store::{MemoryStore, SledOptions, SledStore, Store};
+use flowledger::store::{Append, MemoryStore, Revision, SledOptions, SledStore, Store, StreamId};
 use flowledger::{
     BlockingEngine, DeployModel, Engine, EngineBuilder, EngineError, FlowInstanceId, FlowModuleId, LogRecord,
     NodeInstanceId, RuntimeResult, StartProcessParam,
@@ -27,6 +27,22 @@ pub(crate) fn turn_at_sled() -> MutexGuard<'static, ()> {
 /// A store in memory that several engines can share.
 pub(crate) fn memory() -> Store {
     MemoryStore::new().into()
+}
+
+/// A store in memory with these records, the first of a log.
+pub(crate) fn store_of(records: &[LogRecord]) -> Store {
+    let store = memory();
+    let items = records.iter().map(|record| {
+        let envelope = record.record.envelope();
+        Append {
+            stream: StreamId::from_bytes(envelope.stream),
+            expected: Revision::new(envelope.version - 1),
+            record: record.bytes.clone(),
+        }
+    });
+    let stored = pollster::block_on(store.events.append(items.collect()));
+    assert!(stored.iter().all(Result::is_ok), "{stored:?}");
+    store
 }
 
 /// A store on sled.

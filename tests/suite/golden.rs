@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 
-use flowledger::store::{Append, MemoryStore, Revision, Store, StreamId};
 use flowledger::{AnyRecord, BlockingEngine, Engine, StateCertificate, Value};
 use flowledger_engine_core::codec;
 use flowledger_tests::cddl::{Item, Schema};
 use flowledger_tests::golden::{KINDS, told};
 use flowledger_tests::scenario::Profile;
+
+use crate::fixture::{engine_on, log, store_of};
 
 /// The golden logs of all releases, without their endings.
 fn golden_logs() -> Vec<PathBuf> {
@@ -160,23 +161,9 @@ fn stories_give_every_command_and_cause_every_event() {
 
 /// An engine that was fed the first records of another.
 fn fed(engine: &BlockingEngine, size: u64) -> BlockingEngine {
-    let store: Store = MemoryStore::new().into();
-    let records = engine.log_records(0, usize::MAX).expect("the log can be read");
-    let items = records
-        .iter()
-        .take_while(|record| record.position <= size)
-        .map(|record| {
-            let envelope = record.record.envelope();
-            Append {
-                stream: StreamId::from_bytes(envelope.stream),
-                expected: Revision::new(envelope.version - 1),
-                record: record.bytes.clone(),
-            }
-        });
-    let stored = pollster::block_on(store.events.append(items.collect()));
-    assert!(stored.iter().all(Result::is_ok), "{stored:?}");
-    let engine = Engine::builder().store(store).open();
-    engine.expect("an engine opens on a store in memory").blocking()
+    let mut records = log(engine);
+    records.retain(|record| record.position <= size);
+    engine_on(&store_of(&records))
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Flowledger's own tests: one binary, a module per theme.
 
+mod as_of;
 mod attacks;
 mod bad_input;
 mod codes;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
-use flowledger::{Actor, CommandOptions, InstanceData, Profile, Timestamp, Value};
+use flowledger::{Actor, AsOf, CommandOptions, InstanceData, InstanceQuery, Profile, Timestamp, Value};
 
 /// Heading of the options that every command takes.
 const GLOBAL: &str = "Global options";
@@ -40,6 +40,24 @@ impl From<ProfileName> for Profile {
         match name {
             ProfileName::Documented => Self::Documented,
             ProfileName::Turbo131 => Self::Turbo131,
+        }
+    }
+}
+
+/// At which moment to look at an instance.
+#[derive(Args)]
+pub(crate) struct AsOfArg {
+    /// As it was at this version or this time; now if none is named
+    #[arg(long, value_name = "VERSION|TIME", value_parser = as_of)]
+    as_of: Option<AsOf>,
+}
+
+impl AsOfArg {
+    /// The instance at that moment.
+    pub(crate) fn of(self, instance: &str) -> InstanceQuery {
+        InstanceQuery {
+            as_of: self.as_of,
+            ..instance.into()
         }
     }
 }
@@ -120,7 +138,13 @@ pub(crate) struct Owner {
     pub(crate) options: CommandOptions,
 }
 
-/// Reads a time: RFC 3339, or a date for its first moment in UTC.
+/// Reads a moment of an instance: a version, a time, or a date that stands for its beginning in UTC.
+pub(crate) fn as_of(text: &str) -> Result<AsOf, String> {
+    text.parse()
+        .or_else(|wrong| time(text).map(AsOf::Time).map_err(|_| wrong))
+}
+
+/// Reads a time, or a date that stands for its beginning in UTC.
 pub(crate) fn time(text: &str) -> Result<Timestamp, String> {
     text.parse()
         .or_else(|_| format!("{text}T00:00:00Z").parse())

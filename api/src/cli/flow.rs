@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use flowledger::{
     CreateFlowParam, DeployFlowParam, DeployFlowResult, DeployModel, EngineError, FlowModuleId, FlowModuleResult,
-    FlowSwitchParam, FlowSwitchResult, GetFlowModuleParam, ListParam, ModelValidation, Profile, ResultCode,
-    UpdateFlowParam, validate_model,
+    FlowSwitchParam, FlowSwitchResult, GetFlowModuleParam, ListParam, ModelValidation, ModuleFilter, Profile,
+    ResultCode, Timestamp, UpdateFlowParam, validate_model,
 };
 
-use crate::cli::arguments::{ActorArgs, CommandIdArg, Owner, VersionArg};
+use crate::cli::arguments::{self, ActorArgs, CommandIdArg, Owner, VersionArg};
 use crate::cli::failure::{Failure, fault_line};
 use crate::cli::session::{Access, Session};
 use crate::cli::story::warning_line;
@@ -72,6 +72,9 @@ pub(crate) enum FlowCommand {
     },
     /// Lists the modules, newest first
     List {
+        /// As they were at this time
+        #[arg(long, value_name = "TIME", value_parser = arguments::time)]
+        as_of: Option<Timestamp>,
         /// At most this many
         #[arg(long, value_name = "N")]
         limit: Option<usize>,
@@ -153,7 +156,9 @@ pub(crate) fn run(session: &Session, command: FlowCommand) -> Result<(), Failure
             actor,
         } => deploy_draft(session, module.unwrap_or_default(), actor),
         FlowCommand::Show { id, model } => show(session, &id, model),
-        FlowCommand::List { limit, before } => list(session, ListParam { before, limit }),
+        FlowCommand::List { as_of, limit, before } => {
+            list(session, ModuleFilter { as_of }, ListParam { before, limit })
+        }
         FlowCommand::Validate { model } => validate(session, &model),
         FlowCommand::Disable(args) => {
             let engine = session.open(Access::Existing)?;
@@ -367,9 +372,9 @@ fn described(module: &FlowModuleResult) -> Vec<(&'static str, String)> {
     pairs
 }
 
-fn list(session: &Session, page: ListParam) -> Result<(), Failure> {
+fn list(session: &Session, filter: ModuleFilter, page: ListParam) -> Result<(), Failure> {
     let engine = session.open(Access::Existing)?;
-    let list = engine.list_flow_modules(page)?;
+    let list = engine.list_flow_modules(&filter, page)?;
     engine.close()?;
     let out = &session.out;
     if out.is_json() {

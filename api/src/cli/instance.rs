@@ -6,12 +6,12 @@ use std::sync::Arc;
 use clap::{Args, Subcommand, ValueEnum};
 use flowledger::{
     BlockingEngine, CommitTaskParam, ElementInstance, Engine, FlowInstanceBo, FlowInstanceId, GetFlowModuleParam,
-    InstanceData, InstanceFilter, ListParam, NodeExecuteResult, ResultCode, RuntimeResult, StartProcessParam,
-    TerminateProcessParam, Timestamp,
+    InstanceData, InstanceFilter, InstanceQuery, ListParam, NodeExecuteResult, ResultCode, RuntimeResult,
+    StartProcessParam, TerminateProcessParam, Timestamp,
 };
 use serde::Serialize;
 
-use crate::cli::arguments::{self, ActorArgs, CommandIdArg, VersionArg};
+use crate::cli::arguments::{self, ActorArgs, AsOfArg, CommandIdArg, VersionArg};
 use crate::cli::failure::Failure;
 use crate::cli::flow::is_unknown;
 use crate::cli::lifecycle::{self, LifecycleArgs};
@@ -95,6 +95,8 @@ pub(crate) enum InstanceCommand {
         /// The instance
         #[arg(value_name = "INSTANCE")]
         instance: String,
+        #[command(flatten)]
+        as_of: AsOfArg,
     },
     /// Lists instances, newest first
     List(ListArgs),
@@ -106,12 +108,16 @@ pub(crate) enum InstanceCommand {
         /// Only user tasks that are done or waiting, newest first
         #[arg(long)]
         tasks: bool,
+        #[command(flatten)]
+        as_of: AsOfArg,
     },
     /// Shows the variables of an instance
     Data {
         /// The instance
         #[arg(value_name = "INSTANCE")]
         instance: String,
+        #[command(flatten)]
+        as_of: AsOfArg,
     },
 }
 
@@ -282,11 +288,11 @@ pub(crate) fn run(session: &Session, command: InstanceCommand) -> Result<(), Fai
             let options = actor.options(command_id, version.expected_version);
             terminate(session, &instance.as_str().into(), options)
         }
-        InstanceCommand::Show { instance } => show(session, &instance),
+        InstanceCommand::Show { instance, as_of } => show(session, as_of.of(&instance)),
         InstanceCommand::List(args) => list(session, args),
-        InstanceCommand::History { instance, tasks: false } => history(session, &instance),
-        InstanceCommand::History { instance, tasks: true } => user_tasks(session, &instance),
-        InstanceCommand::Data { instance } => data(session, &instance),
+        InstanceCommand::History { instance, tasks, as_of } if tasks => user_tasks(session, as_of.of(&instance)),
+        InstanceCommand::History { instance, as_of, .. } => history(session, as_of.of(&instance)),
+        InstanceCommand::Data { instance, as_of } => data(session, as_of.of(&instance)),
     }
 }
 
@@ -429,11 +435,11 @@ fn terminate(session: &Session, id: &FlowInstanceId, options: flowledger::Comman
     Ok(out.line(text)?)
 }
 
-fn show(session: &Session, id: &str) -> Result<(), Failure> {
+fn show(session: &Session, query: InstanceQuery) -> Result<(), Failure> {
     let engine = session.open(Access::Existing)?;
-    let found = engine.get_flow_instance(id)?;
-    let nodes = Nodes::of(&engine, id)?;
-    let data = engine.get_instance_data(id)?;
+    let found = engine.get_flow_instance(query.clone())?;
+    let nodes = Nodes::of(&engine, query.clone())?;
+    let data = engine.get_instance_data(query)?;
     let bo = &found.flow_instance_bo;
     let module = engine.get_flow_module(GetFlowModuleParam::of_deployment(&bo.flow_deploy_id))?;
     engine.close()?;
@@ -521,9 +527,9 @@ fn list(session: &Session, args: ListArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-fn history(session: &Session, id: &str) -> Result<(), Failure> {
+fn history(session: &Session, query: InstanceQuery) -> Result<(), Failure> {
     let engine = session.open(Access::Existing)?;
-    let history = engine.get_history_element_list(id)?;
+    let history = engine.get_history_element_list(query)?;
     engine.close()?;
     let out = &session.out;
     if out.is_json() {
@@ -566,9 +572,9 @@ pub(crate) fn element_rows(elements: &[ElementInstance]) -> Vec<Vec<String>> {
     rows
 }
 
-fn user_tasks(session: &Session, id: &str) -> Result<(), Failure> {
+fn user_tasks(session: &Session, query: InstanceQuery) -> Result<(), Failure> {
     let engine = session.open(Access::Existing)?;
-    let tasks = engine.get_history_user_task_list(id)?;
+    let tasks = engine.get_history_user_task_list(query)?;
     engine.close()?;
     let out = &session.out;
     if out.is_json() {
@@ -585,9 +591,9 @@ fn user_tasks(session: &Session, id: &str) -> Result<(), Failure> {
     Ok(out.table(0, &["task", "status", "node instance", "entered"], rows.collect())?)
 }
 
-fn data(session: &Session, id: &str) -> Result<(), Failure> {
+fn data(session: &Session, query: InstanceQuery) -> Result<(), Failure> {
     let engine = session.open(Access::Existing)?;
-    let data = engine.get_instance_data(id)?;
+    let data = engine.get_instance_data(query)?;
     engine.close()?;
     let out = &session.out;
     if out.is_json() {

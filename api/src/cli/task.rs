@@ -2,7 +2,8 @@
 
 use flowledger::event::InstanceCommand;
 use flowledger::{
-    AnyRecord, BlockingEngine, CommandId, CommandOptions, ElementInstance, NodeInstanceId, ResultCode, RollbackToParam,
+    AnyRecord, BlockingEngine, CommandId, CommandOptions, ElementInstance, InstanceQuery, NodeInstanceId, ResultCode,
+    RollbackToParam,
 };
 
 use crate::cli::failure::Failure;
@@ -85,10 +86,10 @@ struct Node {
 
 impl Nodes {
     /// Those of an instance.
-    pub(crate) fn of(engine: &BlockingEngine, instance: &str) -> Result<Self, Failure> {
+    pub(crate) fn of(engine: &BlockingEngine, query: impl Into<InstanceQuery>) -> Result<Self, Failure> {
         let mut nodes = Vec::new();
         collect(
-            engine.get_history_element_list(instance)?.element_instance_list,
+            engine.get_history_element_list(query)?.element_instance_list,
             &mut nodes,
         );
         Ok(Self(nodes))

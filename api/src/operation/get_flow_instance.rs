@@ -1,12 +1,12 @@
 //! getFlowInstance: one instance.
 
-use flowledger_engine_core::id::FlowInstanceId;
 use flowledger_engine_core::result_code::{CodeContext, ResultCode};
 use flowledger_projections::FlowInstanceBo;
 use serde::Serialize;
 
 use crate::engine::Engine;
 use crate::error::EngineError;
+use crate::operation::query::InstanceQuery;
 
 /// The answer of getFlowInstance.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -27,17 +27,14 @@ impl Engine {
     /// One instance: what it runs and where it stands.
     ///
     /// # Errors
-    /// 2001; 4008 unknown instance.
-    pub async fn get_flow_instance(
-        &self,
-        flow_instance_id: impl Into<FlowInstanceId>,
-    ) -> Result<FlowInstanceResult, EngineError> {
-        let id = flow_instance_id.into();
-        let found = self.find(&id).await?;
+    /// 2001; 4008 unknown instance; 7417.
+    pub async fn get_flow_instance(&self, query: impl Into<InstanceQuery>) -> Result<FlowInstanceResult, EngineError> {
+        let query = query.into();
+        let found = self.find(&query).await?;
         let flow_instance_bo = FlowInstanceBo::of(&found.state, found.flow, self.profile()).ok_or_else(|| {
             EngineError::new(
                 ResultCode::InstanceNotFound,
-                format!("no flow instance has the id {id}"),
+                format!("no flow instance has the id {}", query.flow_instance_id),
             )
             .answered_as(self.profile(), CodeContext::Other)
         })?;

@@ -29,7 +29,7 @@ impl Engine {
     ///
     /// # Errors
     /// 2001; 3211 two nodes follow each other, but the model no longer connects them; 4008 unknown instance
-    /// (`turbo131`: an empty list, T-55).
+    /// (`turbo131`: an empty list, T-55); 7417.
     pub async fn get_history_element_list(
         &self,
         query: impl Into<InstanceQuery>,
@@ -41,7 +41,7 @@ impl Engine {
             element_instance_list: Vec::new(),
             version: 0,
         };
-        match self.find(&query.flow_instance_id).await {
+        match self.find(&query).await {
             Ok(found) => {
                 let view = found.view(self.profile());
                 result.element_instance_list =

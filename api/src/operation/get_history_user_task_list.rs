@@ -29,7 +29,7 @@ impl Engine {
     /// which a plug-in waits or waited counts as a user task.
     ///
     /// # Errors
-    /// 2001; 4008 unknown instance (`turbo131`: an empty list, T-55).
+    /// 2001; 4008 unknown instance (`turbo131`: an empty list, T-55); 7417.
     pub async fn get_history_user_task_list(
         &self,
         query: impl Into<InstanceQuery>,
@@ -41,7 +41,7 @@ impl Engine {
             node_instance_list: Vec::new(),
             version: 0,
         };
-        match self.find(&query.flow_instance_id).await {
+        match self.find(&query).await {
             Ok(found) => {
                 let effective = query.effective_for_sub_flow_instance;
                 let view = found.view(self.profile());

@@ -27,13 +27,13 @@ impl Engine {
     /// The variables at the present position: those of the active task, else those the flow ended with (T-16).
     ///
     /// # Errors
-    /// 2001; 4008 unknown instance.
+    /// 2001; 4008 unknown instance; 7417.
     pub async fn get_instance_data(
         &self,
         query: impl Into<InstanceQuery>,
     ) -> Result<InstanceDataListResult, EngineError> {
         let query = query.into();
-        let found = self.find(&query.flow_instance_id).await?;
+        let found = self.find(&query).await?;
         Ok(InstanceDataListResult {
             err_code: ResultCode::Success.number(),
             err_msg: ResultCode::Success.entry().text.to_owned(),

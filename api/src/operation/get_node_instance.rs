@@ -29,7 +29,7 @@ impl Engine {
     /// One node instance of an instance.
     ///
     /// # Errors
-    /// 2001; 4008 unknown instance; 4010 the instance has no such node instance.
+    /// 2001; 4008 unknown instance; 4010 the instance has no such node instance; 7417.
     pub async fn get_node_instance(
         &self,
         query: impl Into<InstanceQuery>,
@@ -40,7 +40,7 @@ impl Engine {
         Check::new(&self.executor().limits)
             .required("nodeInstanceId", &id.to_string(), Most::Id)
             .map_err(answered)?;
-        let found = self.find(&query.into().flow_instance_id).await?;
+        let found = self.find(&query.into()).await?;
         let node = found.node(&id).ok_or_else(|| {
             answered(EngineError::new(
                 ResultCode::NodeInstanceNotFound,

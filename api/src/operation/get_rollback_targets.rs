@@ -43,7 +43,7 @@ impl Engine {
         if id.to_string().trim().is_empty() {
             return Err(answered(invalid("flowInstanceId is blank; it is required")));
         }
-        let found = self.find(&id).await?;
+        let found = self.find(&id.clone().into()).await?;
         if found.flow != FlowIndex::ROOT {
             let detail = format!("{id} is a sub flow instance; use the flowInstanceId of the root");
             return Err(answered(EngineError::new(

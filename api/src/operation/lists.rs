@@ -3,10 +3,13 @@
 use std::sync::Arc;
 
 use flowledger_engine_core::id::{FlowDeployId, FlowInstanceId, FlowModuleId};
+use flowledger_engine_core::module::FlowModule;
 use flowledger_engine_core::result_code::CodeContext;
+use flowledger_engine_core::time::Timestamp;
 use flowledger_projections::{Date, InstanceEntry, InstanceFilter, ModuleEntry};
 use serde::Serialize;
 
+use crate::as_of::AsOf;
 use crate::engine::Engine;
 use crate::error::EngineError;
 
@@ -20,6 +23,13 @@ pub struct ListParam {
     pub before: Option<u64>,
     /// Most entries; 50 when absent, at most 1,000.
     pub limit: Option<usize>,
+}
+
+/// Which modules a list is about.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ModuleFilter {
+    /// As of this time: modules created later are left out, and the others are as they were then.
+    pub as_of: Option<Timestamp>,
 }
 
 /// One flow module of a list.
@@ -87,11 +97,15 @@ pub struct FlowInstanceList {
 }
 
 impl Engine {
-    /// The flow modules of the store, newest first.
+    /// The flow modules of the store, newest first; as of a time, if the filter has one, each by a fold of its records.
     ///
     /// # Errors
     /// 7008, 7800: a store that cannot be read.
-    pub async fn list_flow_modules(&self, param: ListParam) -> Result<FlowModuleList, EngineError> {
+    pub async fn list_flow_modules(
+        &self,
+        filter: &ModuleFilter,
+        param: ListParam,
+    ) -> Result<FlowModuleList, EngineError> {
         let answered = |error: EngineError| error.answered_as(self.profile(), CodeContext::Other);
         let catalogue = &self.executor().catalogue;
         catalogue
@@ -101,11 +115,13 @@ impl Engine {
         let page = catalogue
             .modules(param.before, param.limit.unwrap_or(PAGE))
             .map_err(|error| answered(error.into()))?;
-        let flow_modules = page
-            .entries
-            .into_iter()
-            .map(|entry| self.module_summary(entry))
-            .collect();
+        let mut flow_modules = Vec::with_capacity(page.entries.len());
+        for entry in page.entries {
+            match filter.as_of {
+                None => flow_modules.push(self.module_summary(entry)),
+                Some(time) => flow_modules.extend(self.past_summary(entry, time).await.map_err(answered)?),
+            }
+        }
         Ok(FlowModuleList {
             flow_modules,
             next: page.next,
@@ -151,6 +167,31 @@ impl Engine {
             .rebuild(self.log())
             .await
             .map_err(|error| EngineError::from(error).answered_as(self.profile(), CodeContext::Other))
+    }
+
+    /// A module as it was at a time; `None` if it was not there yet.
+    async fn past_summary(
+        &self,
+        mut entry: ModuleEntry,
+        time: Timestamp,
+    ) -> Result<Option<FlowModuleSummary>, EngineError> {
+        let stream = entry.flow_module_id.id().to_bytes();
+        let now = self.executor().load::<FlowModule>(stream).await?;
+        let module = self.executor().past(stream, now, AsOf::Time(time)).await?;
+        if module.flow_module_id.is_none() {
+            return Ok(None);
+        }
+        let flow = &module.definition.flow;
+        entry.flow_key.clone_from(&flow.flow_key);
+        entry.flow_name.clone_from(&flow.flow_name);
+        entry.tenant.clone_from(&module.definition.tenant);
+        entry.caller.clone_from(&module.definition.caller);
+        entry.is_disabled = module.is_disabled;
+        entry.latest_flow_deploy_id = module
+            .latest_deployment()
+            .map(|deployed| deployed.flow_deploy_id.clone());
+        entry.modified_at = module.definition.modified_at;
+        Ok(Some(self.module_summary(entry)))
     }
 
     fn module_summary(&self, entry: ModuleEntry) -> FlowModuleSummary {

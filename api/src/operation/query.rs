@@ -9,6 +9,7 @@ use flowledger_engine_core::result_code::{CodeContext, ResultCode};
 use flowledger_projections::{Deployments, View};
 use serde::{Deserialize, Serialize};
 
+use crate::as_of::AsOf;
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::operation::request::{Check, Most};
@@ -22,6 +23,9 @@ pub struct InstanceQuery {
     /// Whether what call activities ran is looked into; true unless said otherwise.
     #[serde(default = "yes")]
     pub effective_for_sub_flow_instance: bool,
+    /// The moment asked about: the answer is the one of an engine that has only the records up to there. Now when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub as_of: Option<AsOf>,
 }
 
 fn yes() -> bool {
@@ -34,7 +38,14 @@ impl InstanceQuery {
         Self {
             flow_instance_id: flow_instance_id.into(),
             effective_for_sub_flow_instance: true,
+            as_of: None,
         }
+    }
+
+    /// The same query about another moment: a version, or a time.
+    pub fn as_of(mut self, as_of: impl Into<AsOf>) -> Self {
+        self.as_of = Some(as_of.into());
+        self
     }
 
     /// The same query, with or without sub flow instances.
@@ -46,6 +57,12 @@ impl InstanceQuery {
 
 impl From<&str> for InstanceQuery {
     fn from(id: &str) -> Self {
+        Self::new(id)
+    }
+}
+
+impl From<String> for InstanceQuery {
+    fn from(id: String) -> Self {
         Self::new(id)
     }
 }
@@ -96,20 +113,27 @@ impl Found {
 }
 
 impl Engine {
-    /// The flow of a query: 2001 when the id is blank, 4008 when there is none.
-    pub(super) async fn find(&self, id: &FlowInstanceId) -> Result<Found, EngineError> {
-        self.look_up(id)
+    /// The flow of a query, as of its moment: 2001 when the id is blank, 4008 when there is none, 7417 when the version lies
+    /// ahead.
+    pub(super) async fn find(&self, query: &InstanceQuery) -> Result<Found, EngineError> {
+        self.look_up(query)
             .await
             .map_err(|error| error.answered_as(self.profile(), CodeContext::Other))
     }
 
-    async fn look_up(&self, id: &FlowInstanceId) -> Result<Found, EngineError> {
+    async fn look_up(&self, query: &InstanceQuery) -> Result<Found, EngineError> {
+        let id = &query.flow_instance_id;
         Check::new(&self.executor().limits).required("flowInstanceId", &id.to_string(), Most::Id)?;
-        let mut state = self.executor().load::<FlowInstance>(id.id().to_bytes()).await?;
+        let mut stream = id.id().to_bytes();
+        let mut state = self.executor().load::<FlowInstance>(stream).await?;
         if state.root().is_none()
-            && let Some(stream) = self.root_of(id).await?
+            && let Some(root) = self.root_of(id).await?
         {
+            stream = root;
             state = self.executor().load::<FlowInstance>(stream).await?;
+        }
+        if let Some(as_of) = query.as_of.filter(|_| state.root().is_some()) {
+            state = self.executor().past(stream, state, as_of).await?;
         }
         let Some(flow) = state.find_flow(id) else {
             return Err(EngineError::new(

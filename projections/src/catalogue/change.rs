@@ -5,7 +5,6 @@ use flowledger_engine_core::event::{
 };
 use flowledger_engine_core::id::Id;
 use flowledger_engine_core::instance::FlowStatus;
-use flowledger_engine_core::time::Timestamp;
 use flowledger_event_store::Offset;
 
 use super::entry::{DeploymentEntry, InstanceEntry, ModuleEntry, StatusInterval};
@@ -37,7 +36,7 @@ pub(super) enum Change {
 /// What changes in a module's entry.
 pub(super) enum ModuleChange {
     Definition(Box<ModuleEntry>),
-    Disabled(bool, Timestamp),
+    Disabled(bool),
 }
 
 impl ModuleChange {
@@ -57,10 +56,7 @@ impl ModuleChange {
                 }
                 entry.modified_at = change.modified_at;
             }
-            Self::Disabled(is_disabled, at) => {
-                entry.is_disabled = is_disabled;
-                entry.modified_at = at;
-            }
+            Self::Disabled(is_disabled) => entry.is_disabled = is_disabled,
         }
     }
 }
@@ -106,11 +102,11 @@ impl Change {
                 }),
                 (ModuleEvent::FlowDisabled, _) => Some(Self::ModuleChanged {
                     module,
-                    change: ModuleChange::Disabled(true, at),
+                    change: ModuleChange::Disabled(true),
                 }),
                 (ModuleEvent::FlowEnabled, _) => Some(Self::ModuleChanged {
                     module,
-                    change: ModuleChange::Disabled(false, at),
+                    change: ModuleChange::Disabled(false),
                 }),
                 (ModuleEvent::FlowCreated { .. } | ModuleEvent::FlowUpdated, _) => None,
             })
