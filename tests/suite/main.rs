@@ -19,6 +19,7 @@ mod generators;
 mod going_back;
 mod golden;
 mod health;
+mod mutations;
 mod oracle;
 mod plug_ins;
 mod power_cut;
