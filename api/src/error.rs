@@ -51,6 +51,46 @@ pub struct About {
     pub receipt: Option<Box<Receipt>>,
     /// Why there is no receipt although one was asked for.
     pub receipt_error: Option<String>,
+    /// What is known of a store that was not opened because it is damaged.
+    pub damage: Option<Box<Damage>>,
+}
+
+/// A store that was not opened because it is damaged.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Damage {
+    /// The store's directory.
+    pub directory: String,
+    /// The file, and the position in it where that is known.
+    pub place: String,
+    /// What was found.
+    pub what: String,
+    /// How many records had been stored, by the high-water mark beside the log; absent without a mark that can be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stored: Option<u64>,
+    /// How many records, from the first on, are there and fit their hashes; absent if the log could not be read at all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub intact: Option<u64>,
+    /// Whether opening it may have cut off what cannot be read, so that a copy from before is worth more.
+    pub may_have_changed: bool,
+}
+
+impl Damage {
+    fn of(error: &StoreError) -> Option<Box<Self>> {
+        let StoreError::Damaged { place, what, report } = error else {
+            return None;
+        };
+        report.as_ref().map(|report| {
+            Box::new(Self {
+                directory: report.directory.display().to_string(),
+                place: place.clone(),
+                what: what.clone(),
+                stored: report.stored.map(Offset::get),
+                intact: report.intact.map(Offset::get),
+                may_have_changed: report.may_have_changed,
+            })
+        })
+    }
 }
 
 /// One fault of a model.
@@ -202,6 +242,7 @@ impl EngineError {
             faults: &about.faults,
             receipt: about.receipt.as_deref(),
             receipt_error: about.receipt_error.as_deref(),
+            damage: about.damage.as_deref(),
         }
     }
 }
@@ -233,6 +274,8 @@ pub struct ErrorEnvelope<'a> {
     receipt: Option<&'a Receipt>,
     #[serde(skip_serializing_if = "Option::is_none")]
     receipt_error: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    damage: Option<&'a Damage>,
 }
 
 impl fmt::Display for EngineError {
@@ -269,7 +312,9 @@ impl From<StoreError> for EngineError {
             Some(source) => format!("{error}: {source}"),
             None => error.to_string(),
         };
-        Self::new(code, detail).with_source(error)
+        let mut told = Self::new(code, detail);
+        told.about_mut().damage = Damage::of(&error);
+        told.with_source(error)
     }
 }
 

@@ -26,7 +26,7 @@ pub use blocking::BlockingEngine;
 pub use builder::{CACHE_BYTES, EngineBuilder, HOOK_TIME_OUT};
 pub use copies::{CopyReport, RestoreOptions, RestoreReport, SalvageOptions, SalvageReport, import, restore, salvage};
 pub use engine::Engine;
-pub use error::{About, EngineError, ErrorEnvelope, FaultEntry};
+pub use error::{About, Damage, EngineError, ErrorEnvelope, FaultEntry};
 pub use flowledger_engine_core::context::HookCall;
 pub use flowledger_engine_core::event::{self, Actor, AnyRecord, DeployWarning};
 pub use flowledger_engine_core::expression;

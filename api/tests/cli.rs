@@ -728,6 +728,7 @@ fn directory_in_use_is_told() {
         "{}",
         told.err
     );
+    assert!(told.err.contains("Engine::health"), "{}", told.err);
     assert_eq!(code(&shell.json(1, &["flow", "list"])), 7008);
     assert_eq!(code(&shell.json(1, &["flow", "list", "--profile", "turbo131"])), 5000);
     drop(engine);
@@ -888,6 +889,60 @@ fn damage_behind_the_last_opening_is_a_fault() {
     damage(&shell);
     let report = shell.json(1, &["log", "verify"]);
     assert_eq!(code(&report), 7800, "{report}");
+}
+
+#[test]
+fn damaged_store_is_reported_legibly_by_every_command() {
+    let shell = Shell::new();
+    shell.deployed("leave");
+    let file = shell.data().join("db");
+    let bytes = fs::read(&file).unwrap();
+    let used = bytes.iter().rposition(|&byte| byte != 0).unwrap();
+    fs::write(&file, &bytes[..used / 2]).unwrap();
+    for command in [&["log", "verify"][..], &["instance", "list"], &["log", "show"]] {
+        let told = shell.run(command);
+        assert_eq!((told.status, &*told.out), (1, ""), "{command:?}");
+        let lines: Vec<&str> = told.err.lines().collect();
+        assert_eq!(lines[0], "error 7800 Log corrupt", "{}", told.err);
+        assert!(
+            lines[1].starts_with("  flowledger-data/db: ")
+                && lines[2] == "  stored  3 records, by the mark beside the log",
+            "{}",
+            told.err
+        );
+        assert!(
+            told.err.contains("nothing was changed") && told.err.contains("--data flowledger-data log salvage NEW"),
+            "{}",
+            told.err
+        );
+        let json = shell.json(1, command);
+        assert_eq!(
+            (
+                code(&json),
+                json["damage"]["stored"].as_i64(),
+                json["damage"]["mayHaveChanged"].as_bool()
+            ),
+            (7800, Some(3), Some(false)),
+            "{json}"
+        );
+    }
+    // A store whose file is gone is not one that has not begun.
+    fs::remove_file(&file).unwrap();
+    for command in [&["log", "verify"][..], &["flow", "deploy", &example("leave")]] {
+        let told = shell.run(command);
+        assert!(
+            told.status == 1 && told.err.contains("db: it is missing"),
+            "{}",
+            told.err
+        );
+    }
+    assert!(!file.exists());
+    fs::write(&file, &bytes).unwrap();
+    assert!(
+        shell
+            .done(&["log", "verify"])
+            .contains("proven by the mark beside the log: all of them")
+    );
 }
 
 /// Flips one bit of the model that the second record holds.

@@ -226,10 +226,8 @@ impl SignedCheckpoint {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(failed(path, "reading", source)),
         };
-        let parsed = Self::parse(&bytes).map_err(|error| StoreError::Damaged {
-            place: path.display().to_string(),
-            what: error.to_string(),
-        })?;
+        let parsed =
+            Self::parse(&bytes).map_err(|error| StoreError::damaged(path.display().to_string(), error.to_string()))?;
         Ok(Some(parsed))
     }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-use crate::record::{Partition, Revision};
+use crate::record::{Offset, Partition, Revision};
 
 /// Why an item was not, or perhaps not, appended.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -39,6 +39,15 @@ pub enum AppendError {
 }
 
 impl StoreError {
+    /// Something stored is not as it should be.
+    pub fn damaged(place: impl Into<String>, what: impl Into<String>) -> Self {
+        Self::Damaged {
+            place: place.into(),
+            what: what.into(),
+            report: None,
+        }
+    }
+
     /// The whole story in one line, causes included.
     pub(crate) fn told(&self) -> String {
         let mut text = self.to_string();
@@ -57,7 +66,7 @@ impl StoreError {
 pub enum StoreError {
     /// Somebody else has the store open.
     #[error(
-        "{}: the store is in use by another process, or opened twice in this one; stop the other, or work on a backup",
+        "{}: the store is in use by another process, or opened twice in this one; stop the other, ask it, or work on a backup",
         path.display()
     )]
     InUse {
@@ -79,12 +88,14 @@ pub enum StoreError {
         source: io::Error,
     },
     /// Something stored is missing, changed or cannot be decoded.
-    #[error("{place}: damaged: {what}; keep a copy of it as it is, then restore from a backup or an export")]
+    #[error("{place}: damaged: {what}{}", known(report.as_deref()))]
     Damaged {
-        /// The directory, and the position in it where that is known.
+        /// The file or directory, and the position in it where that is known.
         place: String,
         /// What was found.
         what: String,
+        /// What else is known of a store that was not opened for it.
+        report: Option<Box<DamageReport>>,
     },
     /// The store was written by a release with another format.
     #[error("{}: the store has format {found}, this release reads format {known}; use the release that wrote it", path.display())]
@@ -128,4 +139,45 @@ pub enum StoreError {
         /// What the operating system said.
         source: io::Error,
     },
+}
+
+/// What is known of a store that was not opened because it is damaged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DamageReport {
+    /// The store's directory.
+    pub directory: PathBuf,
+    /// How many records had been stored, by the high-water mark; `None` without a mark that can be read.
+    pub stored: Option<Offset>,
+    /// How many records, from the first on, are there and fit their hashes; `None` if the log could not be read at all.
+    pub intact: Option<Offset>,
+    /// Whether the files may have changed while the store was opened: sled cuts off what it cannot read.
+    pub may_have_changed: bool,
+}
+
+impl std::fmt::Display for DamageReport {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.stored {
+            Some(Offset::NONE) => f.write_str("; no record had been stored, by the high-water mark")?,
+            Some(stored) => write!(
+                f,
+                "; records up to position {stored} had been stored, by the high-water mark"
+            )?,
+            None => f.write_str("; no high-water mark says how many records had been stored")?,
+        }
+        match self.intact {
+            Some(Offset::NONE) => f.write_str("; none can be read from the first on")?,
+            Some(intact) => write!(f, "; those up to position {intact} are intact")?,
+            None => f.write_str("; none can be read in this state")?,
+        }
+        f.write_str(if self.may_have_changed {
+            "; opening it may have cut off what cannot be read, so if you have a copy from before, work on that one"
+        } else {
+            "; nothing was changed"
+        })
+    }
+}
+
+fn known(report: Option<&DamageReport>) -> String {
+    let known = report.map(ToString::to_string).unwrap_or_default();
+    format!("{known}; keep a copy of it as it is, then restore a backup or salvage what is intact")
 }

@@ -24,7 +24,7 @@ pub use self::sled::{DamagedStore, NewStore, SledIndex, SledOptions, SledStore};
 #[doc(hidden)]
 pub use self::sled::{Faults, Step};
 pub use checkpoint::{Checkpoint, Cosignature, SignedCheckpoint};
-pub use error::{AppendError, StoreError};
+pub use error::{AppendError, DamageReport, StoreError};
 pub use key::{KEY_NAME_MAX, KeyError, KeyKind, PublicKey, SigningKey, default_log_name};
 pub use memory::{MemoryIndex, MemoryStore};
 pub use note::{NOTE_MAX, Note, NoteSignature, SIGNATURES_MAX, SignatureError};

@@ -8,6 +8,7 @@ mod anchor;
 mod damaged;
 mod database;
 mod fault;
+mod first_look;
 mod index;
 mod layout;
 mod mark;
@@ -33,10 +34,11 @@ use self::anchor::Anchor;
 pub use self::damaged::DamagedStore;
 use self::database::{Database, panic_text, unreadable};
 pub use self::fault::{Faults, Step};
+use self::first_look::{first_look, report};
 pub use self::index::SledIndex;
 use self::mark::{Found, Marker, Point, Progress};
 pub use self::new_store::NewStore;
-use self::open::recover;
+use self::open::{Recovered, recover};
 use self::streams::{Glimpse, Streams};
 use self::writer::{Request, Waiting, Writer, refuse};
 use crate::error::{AppendError, StoreError};
@@ -185,26 +187,20 @@ impl SledStore {
     pub fn open(path: impl AsRef<Path>, mut options: SledOptions) -> Result<Self, StoreError> {
         let path = path.as_ref();
         options.checkpoint_records = options.checkpoint_records.max(1);
+        first_look(path).map_err(|error| explained(error, path, None, false))?;
+        let mut intact = None;
         let opened = catch_unwind(AssertUnwindSafe(|| {
             let database = Database::open(path, &options, 0)?;
-            let mark = Found::read(path)?;
-            let layout = database.layout(!mark.is_known())?;
-            let head = database.last_offset()?;
-            let floor = mark.floor(path, &layout.origin, head, options.accept_missing_mark)?;
-            let recovered = recover(&database, Offset::NONE, floor, options.checkpoint_records)?;
-            let anchor = database.anchor()?;
-            let marker = Marker::start(
-                path,
-                &mark,
-                layout.origin,
-                recovered.head,
-                &anchor,
-                options.faults.clone(),
-            )?;
-            Ok((database, layout, recovered, marker, floor.point, anchor))
+            let found = Self::recovered(path, &options, &database);
+            if let Err(StoreError::Damaged { .. }) = &found {
+                intact = Some(database.intact());
+            }
+            let (layout, recovered, marker, found, anchor) = found?;
+            Ok((database, layout, recovered, marker, found, anchor))
         }));
+        let opened = opened.unwrap_or_else(|_| Err(unreadable(path.display().to_string(), "reading its log")));
         let (database, layout, recovered, marker, found, anchor) =
-            opened.unwrap_or_else(|_| Err(unreadable(path.display().to_string(), "reading its log")))?;
+            opened.map_err(|error| explained(error, path, intact, true))?;
         let head = recovered.head;
         let (requests, queue) = mpsc::channel(options.queue.max(1));
         let shared = Arc::new(Shared {
@@ -258,6 +254,23 @@ impl SledStore {
             room,
             ended: Mutex::new(ended),
         })
+    }
+
+    /// Brings an open database up, and a mark with it.
+    fn recovered(
+        path: &Path,
+        options: &SledOptions,
+        database: &Database,
+    ) -> Result<(Layout, Recovered, Marker, Point, Anchor), StoreError> {
+        let mark = Found::read(path)?;
+        let layout = database.layout(!mark.is_known())?;
+        let head = database.last_offset()?;
+        let floor = mark.floor(path, &layout.origin, head, options.accept_missing_mark)?;
+        let recovered = recover(database, Offset::NONE, floor, options.checkpoint_records)?;
+        let anchor = database.anchor()?;
+        let faults = options.faults.clone();
+        let marker = Marker::start(path, &mark, layout.origin, recovered.head, &anchor, faults)?;
+        Ok((layout, recovered, marker, floor.point, anchor))
     }
 
     /// The index that belongs to the store. It works as long as the store is open.
@@ -322,6 +335,22 @@ impl SledStore {
             requests.push(items);
         }
         requests
+    }
+}
+
+/// Damage at open, with what else is known of the store.
+fn explained(error: StoreError, path: &Path, intact: Option<Offset>, may_have_changed: bool) -> StoreError {
+    match error {
+        StoreError::Damaged { place, what, .. } => StoreError::Damaged {
+            place: if place.starts_with("log, ") {
+                format!("{}, {place}", path.join(database::FILE).display())
+            } else {
+                place
+            },
+            what,
+            report: Some(Box::new(report(path, intact, may_have_changed))),
+        },
+        error => error,
     }
 }
 

@@ -696,9 +696,8 @@ provoked! {
     };
     damaged_store: LogCorrupt in BOTH, |profile| {
         let (store, engine) = failing(profile);
-        store.fails(Fault::Read(|| StoreError::Damaged {
-            place: "data, record 3".into(),
-            what: "the bytes do not match their hash".into(),
+        store.fails(Fault::Read(|| {
+            StoreError::damaged("data, record 3", "the bytes do not match their hash")
         }));
         Told::other(engine.get_instance_data("nobody"))
     };

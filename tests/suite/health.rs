@@ -8,8 +8,8 @@ use std::{fs, io, thread};
 
 use flowledger::store::{Faults, SledOptions, Step};
 use flowledger::{
-    BlockingEngine, CommitTaskParam, Engine, EngineError, FlowModuleId, Health, HealthFaultKind, HealthState, Proven,
-    RuntimeResult, Span, StartProcessParam, VerifyReport, Witness,
+    BlockingEngine, CommitTaskParam, Damage, Engine, EngineError, FlowModuleId, Health, HealthFaultKind, HealthState,
+    Proven, RuntimeResult, Span, StartProcessParam, VerifyReport, Witness,
 };
 
 use crate::fixture::{LINE, deployed, log, opened, started, turn_at_sled, verified, without_hanging};
@@ -459,4 +459,86 @@ fn records_that_wait_are_counted() {
     });
     assert!(is_answered.load(Ordering::SeqCst));
     assert_eq!(health(&engine).pending, 0);
+}
+
+fn refusal(path: &Path) -> (EngineError, Damage) {
+    let error = Engine::builder().data_dir(path).open().err().expect("it is damaged");
+    assert_eq!(error.err_code(), 7800, "{error}");
+    let damage = error.about().damage.as_deref().cloned().expect("it is reported");
+    assert_eq!(damage.directory, path.display().to_string());
+    (error, damage)
+}
+
+#[test]
+fn a_damaged_store_is_reported_with_what_is_known_of_it() {
+    let _turn = turn_at_sled();
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let [path, cut, killed] = ["store", "cut", "killed"].map(|name| directory.path().join(name));
+    let engine = on(&path);
+    let module = deployed(&engine, LINE);
+    for number in 0..40 {
+        start(&engine, &module, &number.to_string()).expect("started");
+    }
+    wait_until("the mark follows", || health(&engine).mark == Some(43));
+    copy_rest(&path, &killed);
+    drop(engine);
+    copy_rest(&path, &cut);
+
+    // Its end is missing: that is seen before anything is changed.
+    let whole = fs::read(cut.join("db")).expect("read");
+    let used = whole.iter().rposition(|&byte| byte != 0).expect("it is not empty");
+    fs::write(cut.join("db"), &whole[..used / 2]).expect("written");
+    let (error, damage) = refusal(&cut);
+    assert_eq!(
+        (damage.stored, damage.intact, damage.may_have_changed),
+        (Some(43), None, false)
+    );
+    assert_eq!(damage.place, cut.join("db").display().to_string());
+    assert!(error.detail().contains("43 had been stored") && error.detail().contains("nothing was changed"));
+    let json = serde_json::to_value(error.envelope()).expect("an error is JSON");
+    assert_eq!(
+        (&json["errCode"], &json["damage"]["stored"]),
+        (&7800.into(), &43.into()),
+        "{json}"
+    );
+    assert_eq!(fs::read(cut.join("db")).expect("read").len(), used / 2);
+
+    // A bit in the middle of a store that was killed: sled panics, or drops what follows.
+    let mut flipped = fs::read(killed.join("db")).expect("read");
+    let used = flipped.iter().rposition(|&byte| byte != 0).expect("it is not empty");
+    flipped[used / 2] ^= 1;
+    fs::write(killed.join("db"), flipped).expect("written");
+    let (error, damage) = refusal(&killed);
+    assert_eq!((damage.stored, damage.may_have_changed), (Some(43), true));
+    assert!(damage.intact.is_none_or(|intact| intact < 43), "{damage:?}");
+    assert!(error.detail().contains("work on that one"), "{}", error.detail());
+}
+
+#[test]
+fn damaged_files_of_proofs_keep_nobody_from_the_log() {
+    let _turn = turn_at_sled();
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let path = directory.path().join("store");
+    let engine = on(&path);
+    let module = deployed(&engine, LINE);
+    engine.checkpoint().expect("signed");
+    drop(engine);
+    let key = fs::read(path.join("log.key")).expect("a key");
+    for (file, code) in [("checkpoint", 7800), ("log.key", 7007)] {
+        let good = fs::read(path.join(file)).expect("read");
+        fs::write(path.join(file), "not what it was\n").expect("written");
+        let engine = on(&path);
+        started(&engine, &module);
+        let error = engine.checkpoint().expect_err("nothing is signed");
+        assert_eq!(error.err_code(), code, "{error}");
+        assert!(error.detail().contains(file), "{}", error.detail());
+        let fault = verify(&engine).fault.expect("it is told");
+        assert!(fault.what.contains(file), "{}", fault.what);
+        drop(engine);
+        fs::write(path.join(file), good).expect("written");
+    }
+    assert_eq!(fs::read(path.join("log.key")).expect("a key"), key);
+    let engine = on(&path);
+    assert_eq!(verify(&engine).fault, None);
+    engine.checkpoint().expect("signed");
 }

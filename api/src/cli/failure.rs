@@ -1,10 +1,12 @@
 //! Why a command did not do what was asked, and how that is told.
 
+use std::error::Error as _;
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-use flowledger::{EngineError, FaultEntry, ResultCode};
+use flowledger::store::StoreError;
+use flowledger::{Damage, EngineError, FaultEntry, ResultCode};
 
 use crate::cli::output::Output;
 use crate::cli::words::{self, plain};
@@ -37,7 +39,7 @@ impl Failure {
             Self::Usage(error) => (error, None, Self::USAGE),
             Self::Explained(error) => (error, None, Self::REFUSED),
             Self::NotOpened(error) => {
-                let hint = opening_hint(error.code());
+                let hint = opening_hint(&error);
                 (error, hint, Self::REFUSED)
             }
             Self::Refused(error) => {
@@ -82,7 +84,9 @@ fn told(error: &EngineError, hint: Option<&str>) -> String {
     }
     text.push('\n');
     let about = error.about();
-    if about.faults.is_empty() {
+    if let Some(damage) = &about.damage {
+        text.push_str(&damage_lines(damage));
+    } else if about.faults.is_empty() {
         if !error.detail().is_empty() {
             let _ = writeln!(text, "  {}", plain(error.detail()));
         }
@@ -109,6 +113,43 @@ fn told(error: &EngineError, hint: Option<&str>) -> String {
     text
 }
 
+/// What is known of a damaged store, and what to do.
+fn damage_lines(damage: &Damage) -> String {
+    let mut text = String::new();
+    let _ = writeln!(text, "  {}: {}", plain(&damage.place), plain(&damage.what));
+    let stored = match damage.stored {
+        Some(stored) => format!("{stored} records, by the mark beside the log"),
+        None => "not known: there is no mark that can be read".to_owned(),
+    };
+    let intact = match damage.intact {
+        Some(0) => "none, from the first on".to_owned(),
+        Some(intact) => format!("positions 1 to {intact} can be read and fit their hashes"),
+        None => "not known: the log cannot be read as it is".to_owned(),
+    };
+    let files = if damage.may_have_changed {
+        "opening may have cut off what cannot be read; a copy from before is worth more"
+    } else {
+        "nothing was changed"
+    };
+    for (name, told) in [("stored", &*stored), ("intact", &intact), ("files", files)] {
+        let _ = writeln!(text, "  {name:<7} {told}");
+    }
+    let data = words::argument(&damage.directory);
+    let _ = writeln!(
+        text,
+        "  what to do: keep a copy of {data} as it is. Then, into a new directory:"
+    );
+    let _ = writeln!(
+        text,
+        "    flowledger --data NEW log restore BACKUP     if you have a backup"
+    );
+    let _ = writeln!(
+        text,
+        "    flowledger --data {data} log salvage NEW     takes what is intact"
+    );
+    text
+}
+
 /// The code that says most: our own where it stands beside another.
 fn own_code(error: &EngineError) -> ResultCode {
     error
@@ -118,11 +159,19 @@ fn own_code(error: &EngineError) -> ResultCode {
 }
 
 /// What to do about a data directory that cannot be used, where the message does not say it.
-fn opening_hint(code: ResultCode) -> Option<&'static str> {
-    match code {
+fn opening_hint(error: &EngineError) -> Option<&'static str> {
+    let is_in_use = error
+        .source()
+        .and_then(|source| source.downcast_ref())
+        .is_some_and(|error| matches!(error, StoreError::InUse { .. }));
+    match error.code() {
+        ResultCode::StoreUnavailable if is_in_use => Some(
+            "The program that has it open can tell how it is (Engine::health), verify it, back it up and export it while it \
+             runs. Stop it, or name a copy with --data.",
+        ),
         ResultCode::StoreUnavailable => Some("Make the directory usable, or name another one with --data."),
         ResultCode::LogCorrupt => None,
-        _ => Some(code.entry().hint),
+        code => Some(code.entry().hint),
     }
 }
 

@@ -12,8 +12,8 @@ use crate::cli::words;
 
 /// The data directory where none is named.
 const DATA: &str = "flowledger-data";
-/// A file that every store has.
-const STORE_FILE: &str = "db";
+/// Files that every store has.
+const STORE_FILES: [&str; 2] = ["db", "mark"];
 
 /// Whether a command may begin a new store.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -78,7 +78,8 @@ impl Session {
             return Ok(engine.blocking());
         }
         // Where it cannot be told whether there is a store, opening it tells why.
-        if !data.join(STORE_FILE).try_exists().unwrap_or(true) {
+        let is_there = |file: &&str| data.join(file).try_exists().unwrap_or(true);
+        if !STORE_FILES.iter().any(is_there) {
             let shown = data.display();
             let detail = if access == Access::Existing {
                 format!(

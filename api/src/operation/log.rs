@@ -218,13 +218,15 @@ impl Engine {
         let stored = self.proofs().stored();
         let mut walk = Walk::past(&stored, self.log().marks(0));
         let head = self.log().head(0).get();
+        let mut max = READ_BATCH;
         while report.records < head {
-            let batch = match self
-                .log()
-                .read_partition(0, Offset::new(report.records), READ_BATCH)
-                .await
-            {
+            let batch = match self.log().read_partition(0, Offset::new(report.records), max).await {
                 Ok(batch) => batch,
+                // Whatever it is, it is found record by record.
+                Err(StoreError::Damaged { .. }) if max > 1 => {
+                    max = 1;
+                    continue;
+                }
                 Err(error @ StoreError::Damaged { .. }) => {
                     report.fault = Some(LogFault {
                         position: report.records + 1,

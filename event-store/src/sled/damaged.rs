@@ -57,7 +57,10 @@ impl DamagedStore {
             scratch: scratch.to_owned(),
             layout,
             head,
-            mark: Found::read(path).ok().and_then(|found| found.point()),
+            mark: Found::read(path)
+                .ok()
+                .and_then(|found| found.reached())
+                .map(|reached| (reached.offset, reached.leaf)),
             without_snapshot,
         })
     }
@@ -176,10 +179,7 @@ fn remove(scratch: &Path) -> Result<(), StoreError> {
 /// Tells of the store what was found in its copy.
 fn renamed(error: StoreError, path: &Path) -> StoreError {
     match error {
-        StoreError::Damaged { what, .. } => StoreError::Damaged {
-            place: path.display().to_string(),
-            what,
-        },
+        StoreError::Damaged { what, .. } => StoreError::damaged(path.display().to_string(), what),
         error => error,
     }
 }

@@ -79,14 +79,18 @@ pub(super) struct Database {
 }
 
 /// The file in which sled keeps everything.
-const FILE: &str = "db";
+pub(super) const FILE: &str = "db";
 
 /// The file in which sled keeps its settings.
-const SETTINGS: &str = "conf";
+pub(super) const SETTINGS: &str = "conf";
 
 const MANIFEST: &[u8] = b"manifest";
 const PROVEN: &[u8] = b"proven";
 const POSITION: &[u8] = b"position";
+
+/// Records and bytes of them that a survey of a damaged log reads at a time.
+const SURVEY_RECORDS: usize = 512;
+const SURVEY_BYTES: usize = 4 << 20;
 
 /// How often, and after which pause, a locked directory is tried again: sled lets go of its lock a moment after a close.
 const LOCK_TRIES: u32 = 20;
@@ -198,6 +202,21 @@ impl Database {
         })
     }
 
+    /// How many records, from the first on, are there and fit their hashes.
+    pub(super) fn intact(&self) -> Offset {
+        let mut intact = Offset::NONE;
+        let end = Offset::new(u64::MAX);
+        while let Ok(records) = self.records_between(intact, end, SURVEY_RECORDS, SURVEY_BYTES) {
+            for record in records {
+                if leaf_hash(&record.record) != record.leaf {
+                    return intact;
+                }
+                intact = record.offset;
+            }
+        }
+        intact
+    }
+
     /// The offset of the last record in the log, durable or not.
     pub(super) fn last_offset(&self) -> Result<Offset, StoreError> {
         let Some((key, value)) = self.log.last().map_err(|e| self.error("the log's end", e))? else {
@@ -279,7 +298,8 @@ impl Database {
         Ok(None)
     }
 
-    /// The records after an offset up to another, in order, at most `max`; stops as [`Self::records`] does.
+    /// The records after an offset up to another, in order, at most `max`; stops as [`Self::records`] does. What comes before
+    /// damage is returned; the damage is met by whoever reads on from there.
     pub(super) fn records_between(
         &self,
         after: Offset,
@@ -288,9 +308,23 @@ impl Database {
         bytes: usize,
     ) -> Result<Vec<Stored>, StoreError> {
         let mut records: Vec<Stored> = Vec::new();
+        match self.read_on(after, upto, max, bytes, &mut records) {
+            Err(error) if records.is_empty() => Err(error),
+            _ => Ok(records),
+        }
+    }
+
+    fn read_on(
+        &self,
+        after: Offset,
+        upto: Offset,
+        max: usize,
+        bytes: usize,
+        records: &mut Vec<Stored>,
+    ) -> Result<(), StoreError> {
         let mut next = Offset::new(after.get().saturating_add(1));
         if next > upto || max == 0 {
-            return Ok(records);
+            return Ok(());
         }
         let mut read = 0;
         let (start, _) = self.frame_with(next)?;
@@ -307,17 +341,13 @@ impl Database {
                 }
                 read += entry.len();
                 if records.len() >= max || next > upto || (read > bytes && !records.is_empty()) {
-                    return Ok(records);
+                    return Ok(());
                 }
                 records.push(entry.read(|key| self.piece(key))?);
                 next = Offset::new(next.get() + 1);
             }
         }
-        if next <= upto && records.is_empty() {
-            Err(self.missing(next))
-        } else {
-            Ok(records)
-        }
+        if next <= upto { Err(self.missing(next)) } else { Ok(()) }
     }
 
     /// How many records the stream index knows of a stream.
@@ -425,10 +455,7 @@ impl Database {
 
     /// Something stored is not as it should be.
     pub(super) fn damaged(&self, what: String) -> StoreError {
-        StoreError::Damaged {
-            place: self.path.join(FILE).display().to_string(),
-            what,
-        }
+        StoreError::damaged(self.path.join(FILE).display().to_string(), what)
     }
 }
 
@@ -461,12 +488,12 @@ fn open_sled(path: &Path, options: &SledOptions) -> Result<(Db, [Tree; 3]), Stor
         source,
     })?;
     match opening.join() {
-        Ok(opened) => opened
-            .map_err(|e| from_sled(path, "opening it", e))?
-            .ok_or_else(|| StoreError::Damaged {
-                place: path.display().to_string(),
-                what: "it is a sled database, but no Flowledger store".into(),
-            }),
+        Ok(opened) => opened.map_err(|e| from_sled(path, "opening it", e))?.ok_or_else(|| {
+            StoreError::damaged(
+                path.display().to_string(),
+                "it is a sled database, but no Flowledger store",
+            )
+        }),
         // What it says is about sled's insides.
         Err(_) => Err(unreadable(path.display().to_string(), "it cannot be opened")),
     }
@@ -502,19 +529,13 @@ fn from_sled(path: &Path, what: &str, error: ::sled::Error) -> StoreError {
             };
             unreadable(place, what)
         }
-        error => StoreError::Damaged {
-            place: path.join(FILE).display().to_string(),
-            what: format!("{what}: {error}"),
-        },
+        error => StoreError::damaged(path.join(FILE).display().to_string(), format!("{what}: {error}")),
     }
 }
 
 /// sled found bytes it did not write.
 pub(super) fn unreadable(place: String, what: &str) -> StoreError {
-    StoreError::Damaged {
-        place,
-        what: format!("{what}: it does not hold what was written there"),
-    }
+    StoreError::damaged(place, format!("{what}: it does not hold what was written there"))
 }
 
 fn io_error(error: ::sled::Error) -> io::Error {

@@ -327,9 +327,11 @@ pub(super) fn encode_manifest(layout: &Layout) -> Vec<u8> {
 
 /// The layout in a manifest; refuses what this release does not know.
 pub(super) fn decode_manifest(path: &Path, value: &[u8]) -> Result<Layout, StoreError> {
-    let damaged = || StoreError::Damaged {
-        place: path.display().to_string(),
-        what: "it is no Flowledger store, or its manifest has changed".into(),
+    let damaged = || {
+        StoreError::damaged(
+            path.display().to_string(),
+            "it is no Flowledger store, or its manifest has changed",
+        )
     };
     let (format, rest) = value
         .strip_prefix(MAGIC)
@@ -388,10 +390,7 @@ fn take_number(bytes: &mut &[u8]) -> Option<u64> {
 }
 
 fn broken(offset: Offset, what: &str) -> StoreError {
-    StoreError::Damaged {
-        place: format!("log, offset {offset}"),
-        what: what.into(),
-    }
+    StoreError::damaged(format!("log, offset {offset}"), what)
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ use crate::record::Offset;
 pub(super) use crate::store::LogPoint as Point;
 
 /// The name of the file in the store's directory.
-const FILE: &str = "mark";
+pub(super) const FILE: &str = "mark";
 
 /// What the file is called until it is whole.
 const NEW_FILE: &str = "mark.new";
@@ -151,10 +151,18 @@ impl Found {
         }))
     }
 
-    /// The record that the newest slot names, with its leaf hash.
-    pub(super) fn point(&self) -> Option<(Offset, [u8; 32])> {
+    /// What the newest slot says that the log holds.
+    pub(super) fn reached(&self) -> Option<Point> {
         match self {
-            Self::Known(known) => Some((known.newest.point.offset, known.newest.point.leaf)),
+            Self::Known(known) => Some(known.newest.point),
+            Self::Missing | Self::Unreadable => None,
+        }
+    }
+
+    /// The store that it belongs to.
+    pub(super) fn origin(&self) -> Option<[u8; 16]> {
+        match self {
+            Self::Known(known) => Some(known.newest.origin),
             Self::Missing | Self::Unreadable => None,
         }
     }
@@ -195,22 +203,18 @@ impl Found {
                 let Mark { point, since, .. } = *newest;
                 return Ok(Floor { point, since });
             }
-            Self::Known(_) => {
-                "it belongs to another store: files of two stores, or of two copies, were mixed; bring all the files of one \
-                 store together again"
-                    .into()
-            }
+            Self::Known(_) => FOREIGN.into(),
             Self::Missing if head == Offset::NONE => return Ok(Floor::default()),
             Self::Missing | Self::Unreadable if accept_missing => return Ok(Floor::default()),
             Self::Missing => unproven("it is missing", head),
             Self::Unreadable => unproven("neither of its two slots can be read", head),
         };
-        Err(StoreError::Damaged {
-            place: directory.join(FILE).display().to_string(),
-            what,
-        })
+        Err(StoreError::damaged(directory.join(FILE).display().to_string(), what))
     }
 }
+
+/// What to say of a mark and a log that are not of one store.
+pub(super) const FOREIGN: &str = "it belongs to another store: files of two stores, or of two copies, were mixed; bring all the files of one store together again";
 
 fn unproven(why: &str, head: Offset) -> String {
     format!(

@@ -11,6 +11,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::contract::{self, Word, append, item, stream_id, whole_partition, whole_stream};
+use crate::error::DamageReport;
 use crate::memory::MemoryStore;
 
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
@@ -370,7 +371,7 @@ fn a_refusal_tells_how_much_is_missing() {
     copy_files(&early, &late);
     let store = open(&late, &SledOptions::default());
     for revision in 7..10 {
-        append(&store, item(1, revision, b"later")).unwrap();
+        append(&store, item(1, revision, &[5; 40])).unwrap();
     }
     drop(store);
     // The files of the earlier copy under the mark of the later one.
@@ -403,7 +404,10 @@ fn another_history_under_the_same_mark_is_refused() {
     append(&open(&right, &SledOptions::default()), item(1, 3, b"right")).unwrap();
     std::fs::copy(right.join("mark"), left.join("mark")).unwrap();
     let told = refusal(&left, SledOptions::default());
-    assert!(told.contains("the record at offset 4 is not the one"), "{told}");
+    assert!(
+        told.contains("the record at offset 4, which had been stored, is nowhere in it"),
+        "{told}"
+    );
 }
 
 #[test]
@@ -475,7 +479,7 @@ fn a_lost_file_under_a_mark_is_no_new_store() {
         }
     }
     let told = refusal(directory.path(), SledOptions::default());
-    assert!(told.contains("its beginning is missing"), "{told}");
+    assert!(told.contains("db: damaged: it is missing"), "{told}");
 }
 
 #[test]
@@ -1200,4 +1204,182 @@ fn a_full_disk_is_survived() {
     assert_eq!(whole_stream(&store, 1).len() as u64, found + 100);
     drop(store);
     std::fs::remove_dir_all(&path).unwrap();
+}
+
+/// A report of the damage for which a store is not opened.
+fn damage(path: &Path) -> (String, DamageReport) {
+    match SledStore::open(path, SledOptions::default()).err().expect("a refusal") {
+        StoreError::Damaged { place, what, report } => (
+            format!("{place}: {what}"),
+            *report.expect("what is not opened is reported"),
+        ),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn all_bytes(path: &Path) -> std::collections::BTreeMap<std::ffi::OsString, Vec<u8>> {
+    let entries = std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap());
+    let files = entries.filter(|entry| entry.file_type().unwrap().is_file());
+    files
+        .map(|entry| (entry.file_name(), std::fs::read(entry.path()).unwrap()))
+        .collect()
+}
+
+/// Something that happens to a store's files.
+type Mishap<'a> = &'a dyn Fn(&Path);
+
+#[test]
+fn what_surely_cannot_be_right_is_refused_while_nothing_is_changed() {
+    let _alone = alone();
+    let directory = tempfile::tempdir().unwrap();
+    let [early, late] = ["early", "late"].map(|name| directory.path().join(name));
+    filled(&early, 7);
+    std::fs::create_dir(&late).unwrap();
+    copy_files(&early, &late);
+    let store = open(&late, &SledOptions::default());
+    for revision in 7..10 {
+        append(&store, item(1, revision, format!("later {revision}").as_bytes())).unwrap();
+    }
+    drop(store);
+    let whole = std::fs::read(late.join("db")).unwrap();
+    let used = whole.iter().rposition(|&byte| byte != 0).unwrap();
+    let end = whole.windows(7).position(|window| window == b"later 9").unwrap();
+    let cases: [(&str, Mishap<'_>); 8] = [
+        ("belongs to another store", &|path| {
+            let other = directory.path().join("other");
+            filled(&other, 2);
+            std::fs::copy(other.join("db"), path.join("db")).unwrap();
+        }),
+        ("nowhere in it", &|path| {
+            std::fs::copy(early.join("db"), path.join("db")).unwrap();
+        }),
+        ("nowhere in it", &|path| {
+            std::fs::write(path.join("db"), &whole[..used / 2]).unwrap();
+        }),
+        ("nowhere in it", &|path| {
+            let mut zeroed = whole.clone();
+            zeroed[end - 60..].fill(0);
+            std::fs::write(path.join("db"), zeroed).unwrap();
+        }),
+        ("it is empty", &|path| std::fs::write(path.join("db"), "").unwrap()),
+        ("it is missing", &|path| std::fs::remove_file(path.join("db")).unwrap()),
+        ("db: it is no file", &|path| {
+            std::fs::remove_file(path.join("db")).unwrap();
+            std::fs::create_dir(path.join("db")).unwrap();
+        }),
+        ("conf: it is no file", &|path| {
+            std::fs::remove_file(path.join("conf")).unwrap();
+            std::fs::create_dir(path.join("conf")).unwrap();
+        }),
+    ];
+    for (number, (told, change)) in cases.into_iter().enumerate() {
+        let path = directory.path().join(number.to_string());
+        std::fs::create_dir(&path).unwrap();
+        copy_files(&late, &path);
+        change(&path);
+        let before = all_bytes(&path);
+        for _ in 0..2 {
+            let (what, report) = damage(&path);
+            assert!(what.contains(told), "{what}");
+            assert_eq!(
+                (report.stored, report.intact, report.may_have_changed),
+                (Some(Offset::new(10)), None, false)
+            );
+        }
+        assert_eq!(all_bytes(&path), before, "{told}");
+    }
+    // The right file brings it back.
+    assert_eq!(whole_stream(&open(&late, &SledOptions::default()), 1).len(), 10);
+}
+
+#[test]
+fn a_mark_or_a_snapshot_that_is_no_file_is_refused() {
+    let _alone = alone();
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("store");
+    filled(&path, 3);
+    drop(open(&path, &SledOptions::default()));
+    std::fs::create_dir(path.join("snap.0000000000000001")).unwrap();
+    assert!(damage(&path).0.contains("snap.0000000000000001: it is no file"));
+    std::fs::remove_dir(path.join("snap.0000000000000001")).unwrap();
+    std::fs::remove_file(path.join("mark")).unwrap();
+    std::fs::create_dir(path.join("mark")).unwrap();
+    let (what, report) = damage(&path);
+    assert!(what.contains("mark: it is no file"), "{what}");
+    assert_eq!(report.stored, None);
+}
+
+/// A change of what sled holds.
+type Change<'a> = &'a dyn Fn(&::sled::Db, &::sled::Tree);
+
+#[test]
+fn what_is_told_of_a_damaged_log_is_how_far_it_is_intact() {
+    let _alone = alone();
+    let directory = tempfile::tempdir().unwrap();
+    let whole = directory.path().join("whole");
+    let store = open(&whole, &SledOptions::default());
+    // A frame for each, and pieces for the sixth.
+    for revision in 0..9 {
+        let len = if revision == 5 { 9000 } else { 3000 };
+        append(&store, item(1, revision, &vec![6; len])).unwrap();
+    }
+    drop(store);
+    let key = |first: u64| first.to_be_bytes().to_vec();
+    let piece = |first: u64, number: u32| [key(first), number.to_be_bytes().to_vec()].concat();
+    let cases: [(&str, u64, Change<'_>); 7] = [
+        ("the record at offset 4 is missing", 3, &|_, log| {
+            drop(log.remove(key(4)).unwrap());
+        }),
+        ("a frame has an unknown form", 2, &|_, log| {
+            drop(log.insert(key(3), "?").unwrap());
+        }),
+        ("a frame ends within a record", 6, &|_, log| {
+            let frame = log.get(key(7)).unwrap().unwrap();
+            log.insert(key(7), &frame[..100]).unwrap();
+        }),
+        ("a piece of a large record has another form", 5, &|_, log| {
+            drop(log.remove(piece(6, 2)).unwrap());
+        }),
+        ("does not match its leaf hash", 8, &|_, log| {
+            let mut frame = log.get(key(9)).unwrap().unwrap().to_vec();
+            *frame.last_mut().unwrap() ^= 1;
+            log.insert(key(9), frame).unwrap();
+        }),
+        ("manifest", 9, &|db, _| drop(db.remove("manifest").unwrap())),
+        ("its manifest has changed", 9, &|db, _| {
+            drop(db.insert("manifest", "flowled?").unwrap());
+        }),
+    ];
+    for (number, (told, intact, change)) in cases.into_iter().enumerate() {
+        let path = directory.path().join(number.to_string());
+        std::fs::create_dir(&path).unwrap();
+        copy_files(&whole, &path);
+        {
+            let db = ::sled::open(&path).unwrap();
+            change(&db, &db.open_tree("log").unwrap());
+        }
+        let refused = SledStore::open(&path, SledOptions::default()).err();
+        let Some(StoreError::Damaged { what, report, .. }) = refused else {
+            panic!("{told}: {refused:?}")
+        };
+        assert!(what.contains(told) || told == "manifest", "{what}");
+        let Some(report) = report else { panic!("{what}") };
+        assert_eq!(report.directory, path);
+        assert_eq!(report.stored, Some(Offset::new(9)), "{what}");
+        if told == "manifest" {
+            // Without it nothing says that the rest is ours.
+            assert_eq!(report.intact, None, "{what}");
+        } else {
+            assert_eq!(
+                (report.intact, report.may_have_changed),
+                (Some(Offset::new(intact)), true),
+                "{what}"
+            );
+        }
+    }
+    // A mark that cannot be read proves nothing; the log behind it is told.
+    std::fs::write(whole.join("mark"), vec![0; 8192]).unwrap();
+    let (what, report) = damage(&whole);
+    assert!(what.contains("neither of its two slots can be read"), "{what}");
+    assert_eq!((report.stored, report.intact), (None, Some(Offset::new(9))));
 }
