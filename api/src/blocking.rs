@@ -64,7 +64,7 @@ impl BlockingEngine {
         rollback_task(param: RollbackTaskParam) -> RollbackTaskResult;
         rollback_to(param: RollbackToParam) -> RollbackTaskResult;
         redo_rollback(param: RedoRollbackParam) -> RollbackTaskResult;
-        get_rollback_targets(id: impl Into<FlowInstanceId>) -> RollbackTargetListResult;
+        get_rollback_targets(query: impl Into<InstanceQuery>) -> RollbackTargetListResult;
         suspend_instance(param: LifecycleParam) -> LifecycleResult;
         resume_instance(param: LifecycleParam) -> LifecycleResult;
         abort_instance(param: LifecycleParam) -> LifecycleResult;

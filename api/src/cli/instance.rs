@@ -67,6 +67,8 @@ pub(crate) enum InstanceCommand {
         /// The instance
         #[arg(value_name = "INSTANCE")]
         instance: String,
+        #[command(flatten)]
+        as_of: AsOfArg,
     },
     /// Takes the last rollback back, as long as nothing was committed since
     Redo(RedoArgs),
@@ -273,7 +275,7 @@ pub(crate) fn run(session: &Session, command: InstanceCommand) -> Result<(), Fai
             tell(session, &result, Some(&instance))
         }
         InstanceCommand::Rollback(args) => rollback::back(session, args),
-        InstanceCommand::Targets { instance } => rollback::targets(session, &instance),
+        InstanceCommand::Targets { instance, as_of } => rollback::targets(session, &as_of.of(&instance)),
         InstanceCommand::Redo(args) => rollback::redo(session, args),
         InstanceCommand::Suspend(args) => lifecycle::change(session, args, BlockingEngine::suspend_instance),
         InstanceCommand::Resume(args) => lifecycle::change(session, args, BlockingEngine::resume_instance),

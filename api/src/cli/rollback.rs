@@ -1,7 +1,7 @@
 //! Rollback, redo, and where an instance may be rolled back to.
 
 use clap::Args;
-use flowledger::{RedoRollbackParam, RollbackTaskParam, Value};
+use flowledger::{InstanceQuery, RedoRollbackParam, RollbackTaskParam, Value};
 
 use crate::cli::arguments::{ActorArgs, CommandIdArg, VersionArg};
 use crate::cli::failure::Failure;
@@ -74,9 +74,9 @@ pub(crate) fn redo(session: &Session, args: RedoArgs) -> Result<(), Failure> {
 }
 
 /// The user tasks one may go back to.
-pub(crate) fn targets(session: &Session, instance: &str) -> Result<(), Failure> {
+pub(crate) fn targets(session: &Session, query: &InstanceQuery) -> Result<(), Failure> {
     let engine = session.open(Access::Existing)?;
-    let result = engine.get_rollback_targets(instance)?;
+    let result = engine.get_rollback_targets(query.clone())?;
     engine.close()?;
     let out = &session.out;
     if out.is_json() {
@@ -122,10 +122,12 @@ pub(crate) fn targets(session: &Session, instance: &str) -> Result<(), Failure> 
     if result.targets.is_empty() {
         out.line("the instance has no user task so far")?;
     }
-    if let Some(target) = result.targets.iter().find(|target| target.possible) {
+    // What was possible then need not be possible now.
+    let first = result.targets.iter().find(|target| target.possible);
+    if let Some(target) = first.filter(|_| query.as_of.is_none()) {
         let next = format!(
-            "instance rollback {instance} --to {}",
-            target.node_instance.node_instance_id
+            "instance rollback {} --to {}",
+            query.flow_instance_id, target.node_instance.node_instance_id
         );
         out.aside(format!("Next: {}", session.next(&next)))?;
     }

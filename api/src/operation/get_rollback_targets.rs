@@ -2,7 +2,6 @@
 
 use flowledger_engine_core::decider::Decision;
 use flowledger_engine_core::event::{InstanceCommand, RollbackTarget as Target};
-use flowledger_engine_core::id::FlowInstanceId;
 use flowledger_engine_core::instance::FlowIndex;
 use flowledger_engine_core::result_code::{CodeContext, ResultCode};
 use flowledger_projections::RollbackTarget;
@@ -10,6 +9,7 @@ use serde::Serialize;
 
 use crate::engine::Engine;
 use crate::error::EngineError;
+use crate::operation::query::InstanceQuery;
 use crate::operation::request::invalid;
 
 /// The answer of getRollbackTargets.
@@ -33,17 +33,18 @@ impl Engine {
     /// be active and how the data would change, or the code and the reason. Judged by the code that decides rollbackTo.
     ///
     /// # Errors
-    /// 2001; 4008 unknown instance; 4020 the id of a sub flow instance.
+    /// 2001; 4008 unknown instance; 4020 the id of a sub flow instance; 7417.
     pub async fn get_rollback_targets(
         &self,
-        id: impl Into<FlowInstanceId>,
+        query: impl Into<InstanceQuery>,
     ) -> Result<RollbackTargetListResult, EngineError> {
         let answered = |error: EngineError| error.answered_as(self.profile(), CodeContext::Other);
-        let id = id.into();
+        let query = query.into();
+        let id = &query.flow_instance_id;
         if id.to_string().trim().is_empty() {
             return Err(answered(invalid("flowInstanceId is blank; it is required")));
         }
-        let found = self.find(&id.clone().into()).await?;
+        let found = self.find(&query).await?;
         if found.flow != FlowIndex::ROOT {
             let detail = format!("{id} is a sub flow instance; use the flowInstanceId of the root");
             return Err(answered(EngineError::new(

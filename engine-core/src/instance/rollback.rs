@@ -209,7 +209,11 @@ fn is_eligible(state: &FlowInstance, node: &NodeInstance) -> bool {
 /// The nodes of the same flow that would not be as they are without a node, oldest first: what it led to, a join that
 /// a branch behind it came to, a join that waited until a branch behind it had ended, and so on.
 fn dependents<'s>(state: &'s FlowInstance, node: &'s NodeInstance) -> Vec<&'s NodeInstance> {
-    let nodes: Vec<&NodeInstance> = state.nodes_of(node.flow).collect();
+    // A join may have been reached before the node, by another branch; but not before the outermost fork around them.
+    let first = state.forks_around(node.branch).last().unwrap_or(node);
+    let later = state.nodes_of(node.flow).rev().take_while(|later| later.id != first.id);
+    let mut nodes: Vec<&NodeInstance> = later.collect();
+    nodes.reverse();
     let mut leads_to: BTreeMap<&NodeInstanceId, Vec<usize>> = BTreeMap::new();
     let mut fired: BTreeMap<&NodeInstanceId, usize> = BTreeMap::new();
     for (index, later) in nodes.iter().enumerate() {
