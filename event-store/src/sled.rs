@@ -189,17 +189,21 @@ impl SledStore {
         options.checkpoint_records = options.checkpoint_records.max(1);
         first_look(path).map_err(|error| explained(error, path, None, false))?;
         let mut intact = None;
-        let opened = catch_unwind(AssertUnwindSafe(|| {
-            let database = Database::open(path, &options, 0)?;
-            let found = Self::recovered(path, &options, &database);
-            if let Err(StoreError::Damaged { .. }) = &found {
-                intact = Some(database.intact());
+        let opened = guarded(path, || Database::open(path, &options, 0)).and_then(|database| {
+            let found = guarded(path, || Self::recovered(path, &options, &database));
+            match found {
+                Ok(found) => Ok((database, found)),
+                Err(error) => {
+                    if let StoreError::Damaged { .. } = error {
+                        intact = catch_unwind(AssertUnwindSafe(|| database.intact())).ok();
+                    }
+                    // sled syncs when it is dropped, and panics if that fails. What led here is what is told.
+                    let _ = catch_unwind(AssertUnwindSafe(|| drop(database)));
+                    Err(error)
+                }
             }
-            let (layout, recovered, marker, found, anchor) = found?;
-            Ok((database, layout, recovered, marker, found, anchor))
-        }));
-        let opened = opened.unwrap_or_else(|_| Err(unreadable(path.display().to_string(), "reading its log")));
-        let (database, layout, recovered, marker, found, anchor) =
+        });
+        let (database, (layout, recovered, marker, found, anchor)) =
             opened.map_err(|error| explained(error, path, intact, true))?;
         let head = recovered.head;
         let (requests, queue) = mpsc::channel(options.queue.max(1));
@@ -352,6 +356,12 @@ fn explained(error: StoreError, path: &Path, intact: Option<Offset>, may_have_ch
         },
         error => error,
     }
+}
+
+/// Opens a part of a store. sled panics on some damage; that is damage then.
+fn guarded<T>(path: &Path, open: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
+    catch_unwind(AssertUnwindSafe(open))
+        .unwrap_or_else(|_| Err(unreadable(path.display().to_string(), "reading its log")))
 }
 
 fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), StoreError> {

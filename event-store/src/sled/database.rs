@@ -585,13 +585,17 @@ fn create_directory(path: &Path) -> Result<(), StoreError> {
         .create(true)
         .open(&file)
         .map_err(|e| refused(&file, e))?;
-    remove_half_snapshots(path, &file).map_err(|e| refused(path, e))
+    remove_halves(path, &file).map_err(|e| refused(path, e))
 }
 
-/// Removes what a kill while sled wrote a snapshot has left: sled would take it for its newest one and find it damaged.
-/// The snapshot before is still there, or was never needed.
-fn remove_half_snapshots(path: &Path, file: &File) -> io::Result<()> {
+/// Removes what sled has begun and not finished, for it would find it damaged: a snapshot that it was writing when it was
+/// killed, the one before is still there or was never needed; and the settings of a database that holds nothing yet, which a
+/// full disk may have cut short.
+fn remove_halves(path: &Path, file: &File) -> io::Result<()> {
     let mut halves = Vec::new();
+    if file.metadata()?.len() == 0 && path.join(SETTINGS).exists() {
+        halves.push(path.join(SETTINGS));
+    }
     for entry in std::fs::read_dir(path)? {
         let name = entry?.file_name();
         if name

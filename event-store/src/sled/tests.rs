@@ -466,6 +466,31 @@ fn a_creation_that_was_interrupted_before_the_mark_is_no_damage() {
 }
 
 #[test]
+fn settings_that_a_full_disk_cut_short_are_no_damage_of_a_store_that_holds_nothing() {
+    let _alone = alone();
+    let directory = tempfile::tempdir().unwrap();
+    drop(open(directory.path(), &SledOptions::default()));
+    let settings = std::fs::read(directory.path().join("conf")).unwrap();
+    for file in ["db", "mark"] {
+        std::fs::remove_file(directory.path().join(file)).unwrap();
+    }
+    for entry in std::fs::read_dir(directory.path()).unwrap() {
+        let entry = entry.unwrap();
+        if entry.file_name().to_string_lossy().starts_with("snap.") {
+            std::fs::remove_file(entry.path()).unwrap();
+        }
+    }
+    // Without the check sum, which sled writes last.
+    std::fs::write(directory.path().join("conf"), &settings[..settings.len() - 4]).unwrap();
+    filled(directory.path(), 1);
+    assert_eq!(
+        whole_stream(&open(directory.path(), &SledOptions::default()), 1).len(),
+        1
+    );
+    assert_eq!(std::fs::read(directory.path().join("conf")).unwrap(), settings);
+}
+
+#[test]
 fn a_lost_file_under_a_mark_is_no_new_store() {
     let _alone = alone();
     let directory = tempfile::tempdir().unwrap();
