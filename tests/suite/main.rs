@@ -13,6 +13,7 @@ mod decided;
 mod decided_forks;
 mod docs;
 mod exhaustive;
+mod failing_disk;
 mod fixture;
 mod forks;
 mod generators;
