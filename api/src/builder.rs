@@ -28,6 +28,7 @@ use crate::host::{Clock, FnHook, Hook, HostError, Listener, SystemClock};
 use crate::housekeeping::{self, Housekeeping};
 use crate::lane::Lanes;
 use crate::proofs::{Files, Proofs};
+use crate::verification::{BackgroundVerification, Verification};
 
 /// How long a hook may take unless the builder says otherwise.
 pub const HOOK_TIME_OUT: Duration = Duration::from_secs(5);
@@ -68,6 +69,7 @@ pub struct EngineBuilder {
     listeners: Vec<Arc<dyn Listener>>,
     cache_bytes: u64,
     files: Files,
+    verification: Option<BackgroundVerification>,
 }
 
 impl Default for EngineBuilder {
@@ -88,6 +90,7 @@ impl Default for EngineBuilder {
             listeners: Vec::new(),
             cache_bytes: CACHE_BYTES,
             files: Files::default(),
+            verification: None,
         }
     }
 }
@@ -237,6 +240,16 @@ impl EngineBuilder {
         self
     }
 
+    /// How the log is verified while the engine runs. Unless chosen otherwise, gently for a store in a directory
+    /// ([`BackgroundVerification::default`]), and not at all for one in memory or of the host's own.
+    ///
+    /// It reads on a thread of its own, in small pieces, with the pauses that the pace demands. What it finds is in
+    /// [`Engine::health`](crate::Engine::health).
+    pub fn verify_in_background(mut self, settings: BackgroundVerification) -> Self {
+        self.verification = Some(settings);
+        self
+    }
+
     /// Opens the store and starts the engine.
     ///
     /// # Errors
@@ -266,6 +279,10 @@ impl EngineBuilder {
             self.files.key.get_or_insert_with(|| path.join(KEY_FILE));
             self.files.checkpoint.get_or_insert_with(|| path.join(CHECKPOINT_FILE));
         }
+        let verification = self.verification.unwrap_or_else(|| match &self.store {
+            StoreChoice::Directory(..) => BackgroundVerification::default(),
+            StoreChoice::Memory | StoreChoice::Copy(_) | StoreChoice::Given(_) => BackgroundVerification::off(),
+        });
         let store = match self.store {
             StoreChoice::Memory => MemoryStore::new().into(),
             StoreChoice::Directory(path, options) => SledStore::open(&path, *options)?.into(),
@@ -303,6 +320,7 @@ impl EngineBuilder {
             instances: cache(self.cache_bytes - 2 * share)?,
             deployments: cache(share)?,
             in_doubt: InDoubt::default(),
+            verification: Verification::new(verification),
             housekeeping: Box::new(ring),
         });
         let housekeeping = Housekeeping::start(&executor, self.listeners, sender, receiver)?;

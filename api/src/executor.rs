@@ -39,6 +39,7 @@ use crate::host::{Clock, Hook};
 use crate::lane::{Lane, Lanes};
 use crate::proofs::Proofs;
 use crate::time_out::{self, Missed};
+use crate::verification::Verification;
 
 /// Times a command is decided again because another was first, before it gives up.
 const CONFLICT_RETRIES: usize = 8;
@@ -252,6 +253,7 @@ pub(crate) struct Executor {
     pub(crate) instances: Folds<FlowInstance>,
     pub(crate) deployments: Cache<FlowDeployId, Arc<Deployment>, ByWeight>,
     pub(crate) in_doubt: InDoubt,
+    pub(crate) verification: Verification,
     /// Told when the catalogue should be written out.
     pub(crate) housekeeping: Box<dyn Fn() + Send + Sync>,
 }
@@ -287,6 +289,13 @@ impl Executor {
             if let Some(expected) = meta.expected_version.filter(|expected| *expected != state.version()) {
                 let detail = format!("expected version {expected}, actual version {}", state.version());
                 let error = EngineError::new(ResultCode::VersionConflict, detail);
+                return Err(Refused {
+                    error,
+                    task: None,
+                    state: Some(state),
+                });
+            }
+            if let Some(error) = self.verification.refusal() {
                 return Err(Refused {
                     error,
                     task: None,

@@ -1,5 +1,8 @@
 //! How an engine is: whether it takes commands, since when, and what went wrong last. Knows no operation.
 
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
 use std::time::{Duration, SystemTime};
 
 use flowledger_engine_core::profile::Profile;
@@ -10,6 +13,8 @@ use flowledger_projections::Date;
 use serde::Serialize;
 
 use crate::engine::Engine;
+use crate::operation::LogFault;
+use crate::verification::Progress;
 
 /// How an engine is. A look costs about a microsecond, so metrics may poll it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -39,6 +44,27 @@ pub struct Health {
     /// told.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub holds_lock: Option<bool>,
+    /// How far the log is verified in the background; absent if it is not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub verification: Option<VerificationHealth>,
+}
+
+/// How far the log is verified in the background.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct VerificationHealth {
+    /// Records verified in this round.
+    pub position: u64,
+    /// Records there were when it began.
+    pub of: u64,
+    /// Rounds that ended without a fault since the engine was opened.
+    pub rounds: u64,
+    /// When the last of them ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub verified_at: Option<Date>,
+    /// The fault at which verification stopped.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fault: Option<LogFault>,
 }
 
 /// Whether an engine takes commands.
@@ -49,7 +75,8 @@ pub enum HealthState {
     Ready,
     /// Not now: the store reopens after an error, and goes on by itself.
     Reopening,
-    /// Not until it is opened again: a new engine on the same directory. Queries go on.
+    /// Not until it is opened again: a new engine on the same directory. Queries go on. So it is, too, after verification in the
+    /// background has found a fault, unless [`OnFault`](crate::OnFault) says otherwise.
     Refusing,
     /// It was closed.
     Closed,
@@ -124,30 +151,53 @@ impl Engine {
             pending,
             holds_lock,
         } = events.status();
+        let is_ready = health == store::Health::Ready;
+        let refusal = self.executor().verification.why();
         let (state, why) = match health {
+            store::Health::Ready if refusal.is_some() => (HealthState::Refusing, refusal),
             store::Health::Ready => (HealthState::Ready, None),
             store::Health::Recovering { why } => (HealthState::Reopening, Some(why)),
             store::Health::Refused { why } if is_closed => (HealthState::Closed, Some(why)),
             store::Health::Refused { why } => (HealthState::Refusing, Some(why)),
         };
+        let verification = &self.executor().verification;
+        let news = *verification.changes().borrow();
+        let progress = verification.is_on().then(|| verification.progress());
+        let mut faults: Vec<_> = last_fault
+            .map(|fault| (fault.at, HealthFaultKind::from(fault.kind), fault.what))
+            .into_iter()
+            .collect();
+        let found = progress.as_ref().and_then(|progress| progress.fault.as_ref());
+        faults.extend(found.map(|(at, fault)| {
+            (
+                *at,
+                HealthFaultKind::Damage,
+                format!("position {}: {}", fault.position, fault.what),
+            )
+        }));
+        let since = match (state, found) {
+            (HealthState::Refusing, Some((at, _))) if is_ready => Some(*at),
+            _ => since,
+        };
         Health {
             state,
             since: since.map(|at| date(at, profile)),
             why,
-            last_fault: last_fault.map(|fault| {
-                let kind = HealthFaultKind::from(fault.kind);
-                HealthFault {
-                    at: date(fault.at, profile),
+            last_fault: faults
+                .into_iter()
+                .max_by_key(|(at, ..)| *at)
+                .map(|(at, kind, what)| HealthFault {
+                    at: date(at, profile),
                     kind,
                     err_code: number(kind.code(), profile),
-                    what: fault.what,
-                }
-            }),
-            changes,
+                    what,
+                }),
+            changes: changes + news,
             durable: events.head(0).get(),
             mark: events.marks(0).map(|marks| marks.written.get()),
             pending,
             holds_lock,
+            verification: progress.map(|progress| told(progress, profile)),
         }
     }
 
@@ -165,8 +215,30 @@ impl Engine {
     /// # }
     /// ```
     pub async fn health_changed(&self, after: u64, wait: Duration) -> Health {
-        self.executor().store.events.status_changed(after, wait).await;
+        let executor = self.executor();
+        let events = &executor.store.events;
+        let mut verification = executor.verification.changes();
+        let (own, stored) = (*verification.borrow_and_update(), events.status().changes);
+        if own + stored <= after {
+            let mut stored = events.status_changed(stored, wait);
+            let mut own = pin!(verification.changed());
+            poll_fn(|context| match own.as_mut().poll(context) {
+                Poll::Ready(_) => Poll::Ready(()),
+                Poll::Pending => stored.as_mut().poll(context),
+            })
+            .await;
+        }
         self.health()
+    }
+}
+
+fn told(progress: Progress, profile: Profile) -> VerificationHealth {
+    VerificationHealth {
+        position: progress.position,
+        of: progress.of,
+        rounds: progress.rounds,
+        verified_at: progress.ended.map(|at| date(at, profile)),
+        fault: progress.fault.map(|(_, fault)| fault),
     }
 }
 

@@ -1,4 +1,5 @@
-//! The threads behind an engine: one that writes the catalogue out and keeps the Merkle tree up, and one for each listener.
+//! The threads behind an engine: one that writes the catalogue out and keeps the Merkle tree up, one that verifies the log, and one for
+//! each listener.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel};
@@ -13,6 +14,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use crate::error::EngineError;
 use crate::executor::Executor;
 use crate::host::Listener;
+use crate::verification::keep_verifying;
 
 /// How long a listener waits for news before it looks whether it should stop.
 const LISTEN_FOR: Duration = Duration::from_millis(200);
@@ -26,6 +28,8 @@ pub(crate) struct Housekeeping {
     stopping: Arc<AtomicBool>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     bell: Mutex<Option<SyncSender<()>>>,
+    /// Ends the verification when it is dropped.
+    verifying: Mutex<Option<SyncSender<()>>>,
 }
 
 /// Rings for the catalogue to be written out; `ring` never waits.
@@ -51,6 +55,11 @@ impl Housekeeping {
             let (executor, stopping) = (Arc::downgrade(executor), stopping.clone());
             move || keep_catalogue(&executor, &stopping, &receiver)
         })?];
+        let (verifying, stopped) = sync_channel(1);
+        if executor.verification.is_on() {
+            let executor = Arc::downgrade(executor);
+            threads.push(spawn("flowledger-verify", move || keep_verifying(&executor, &stopped))?);
+        }
         for listener in listeners {
             let (executor, stopping) = (Arc::downgrade(executor), stopping.clone());
             threads.push(spawn("flowledger-listener", move || {
@@ -61,12 +70,14 @@ impl Housekeeping {
             stopping,
             threads: Mutex::new(threads),
             bell: Mutex::new(Some(sender)),
+            verifying: Mutex::new(Some(verifying)),
         })
     }
 
     /// Ends the threads and waits for them; a second call does nothing.
     pub(crate) fn stop(&self) {
         self.stopping.store(true, Ordering::Release);
+        drop(self.verifying.lock().unwrap_or_else(PoisonError::into_inner).take());
         if let Some(bell) = self.bell.lock().unwrap_or_else(PoisonError::into_inner).take() {
             let _ = bell.try_send(());
         }

@@ -20,6 +20,7 @@ mod operation;
 mod pause;
 mod proofs;
 mod time_out;
+mod verification;
 
 pub use as_of::AsOf;
 pub use blocking::BlockingEngine;
@@ -45,6 +46,7 @@ pub use flowledger_engine_core::value::Value;
 pub use flowledger_engine_core::variables::InstanceData;
 pub use flowledger_event_store as store;
 pub use flowledger_projections::{Date, ElementInstance, FlowInstanceBo, InstanceFilter, NodeInstance};
-pub use health::{Health, HealthFault, HealthFaultKind, HealthState};
+pub use health::{Health, HealthFault, HealthFaultKind, HealthState, VerificationHealth};
 pub use host::{Clock, Hook, HostError, Listener, SystemClock};
 pub use operation::*;
+pub use verification::{BackgroundVerification, OnFault};

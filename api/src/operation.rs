@@ -46,6 +46,7 @@ pub use get_rollback_targets::RollbackTargetListResult;
 pub use lifecycle::{LifecycleParam, LifecycleResult};
 pub use lists::{FlowInstanceList, FlowInstanceSummary, FlowModuleList, FlowModuleSummary, ListParam, ModuleFilter};
 pub use log::{CheckpointReport, LogFault, LogRecord, Proven, Span, VerifyProgress, VerifyReport, Witness};
+pub(crate) use log::{Walk, fault_of};
 pub use query::InstanceQuery;
 pub(crate) use receipt::hex;
 pub use receipt::{AddedCosignatures, LogCheckpoint, LogGrowth, ReceiptParam};

@@ -897,8 +897,7 @@ fn damaged_store_is_reported_legibly_by_every_command() {
     shell.deployed("leave");
     let file = shell.data().join("db");
     let bytes = fs::read(&file).unwrap();
-    let used = bytes.iter().rposition(|&byte| byte != 0).unwrap();
-    fs::write(&file, &bytes[..used / 2]).unwrap();
+    fs::write(&file, &bytes[..512]).unwrap();
     for command in [&["log", "verify"][..], &["instance", "list"], &["log", "show"]] {
         let told = shell.run(command);
         assert_eq!((told.status, &*told.out), (1, ""), "{command:?}");

@@ -6,13 +6,16 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use std::{fs, io, thread};
 
-use flowledger::store::{Faults, SledOptions, Step};
+use flowledger::store::{
+    Append, AppendError, Appended, BoxFuture, Counters, EventStore, Faults, Layout, Offset, Partition, Revision,
+    SledOptions, Step, Store, StoreError, Stored, StreamId, leaf_hash,
+};
 use flowledger::{
-    BlockingEngine, CommitTaskParam, Damage, Engine, EngineError, FlowModuleId, Health, HealthFaultKind, HealthState,
-    Proven, RuntimeResult, Span, StartProcessParam, VerifyReport, Witness,
+    BackgroundVerification, BlockingEngine, CommitTaskParam, Damage, Engine, EngineError, FlowModuleId, Health,
+    HealthFaultKind, HealthState, OnFault, Proven, RuntimeResult, Span, StartProcessParam, VerifyReport, Witness,
 };
 
-use crate::fixture::{LINE, deployed, log, opened, started, turn_at_sled, verified, without_hanging};
+use crate::fixture::{LINE, deployed, log, memory, opened, started, turn_at_sled, verified, without_hanging};
 
 /// Longer than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -320,6 +323,11 @@ fn a_failed_sync_or_a_stuck_disk_refuses_until_the_store_is_opened_again() {
     }
 }
 
+/// Deletes a store's directory, although the mark may just be written again.
+fn delete(path: &Path) {
+    wait_until("it is deleted", || fs::remove_dir_all(path).is_ok() || !path.exists());
+}
+
 /// What happens to a directory under a running store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mishap {
@@ -347,7 +355,7 @@ fn nothing_is_acknowledged_into_a_directory_that_is_no_longer_there() {
             start(&engine, &module, "one").expect("acknowledged");
             match mishap {
                 Mishap::Renamed => fs::rename(&path, &elsewhere).expect("renamed"),
-                Mishap::Deleted => fs::remove_dir_all(&path).expect("deleted"),
+                Mishap::Deleted => delete(&path),
                 Mishap::Replaced => {
                     fs::rename(&path, &elsewhere).expect("renamed");
                     fs::rename(&other, &path).expect("renamed");
@@ -409,7 +417,7 @@ fn a_write_error_in_a_directory_that_is_gone_opens_no_other_store() {
     let faults = Arc::new(Failing::default());
     let engine = failing(&path, &faults);
     let module = deployed(&engine, LINE);
-    fs::remove_dir_all(&path).expect("deleted");
+    delete(&path);
     faults.fails(Some((Step::Apply, io::ErrorKind::StorageFull)));
     let error = start(&engine, &module, "one").expect_err("the disk is full, and the directory gone");
     assert!(is_unavailable(&error), "{error}");
@@ -481,37 +489,56 @@ fn a_damaged_store_is_reported_with_what_is_known_of_it() {
     }
     wait_until("the mark follows", || health(&engine).mark == Some(43));
     copy_rest(&path, &killed);
+    let last = log(&engine).pop().expect("a record").leaf;
     drop(engine);
     copy_rest(&path, &cut);
 
     // Its end is missing: that is seen before anything is changed.
     let whole = fs::read(cut.join("db")).expect("read");
-    let used = whole.iter().rposition(|&byte| byte != 0).expect("it is not empty");
-    fs::write(cut.join("db"), &whole[..used / 2]).expect("written");
+    let end = whole.windows(32).position(|bytes| bytes == last).expect("it is there");
+    fs::write(cut.join("db"), &whole[..end]).expect("written");
     let (error, damage) = refusal(&cut);
     assert_eq!(
         (damage.stored, damage.intact, damage.may_have_changed),
         (Some(43), None, false)
     );
     assert_eq!(damage.place, cut.join("db").display().to_string());
-    assert!(error.detail().contains("43 had been stored") && error.detail().contains("nothing was changed"));
+    assert!(error.detail().contains("position 43 had been stored") && error.detail().contains("nothing was changed"));
     let json = serde_json::to_value(error.envelope()).expect("an error is JSON");
     assert_eq!(
         (&json["errCode"], &json["damage"]["stored"]),
         (&7800.into(), &43.into()),
         "{json}"
     );
-    assert_eq!(fs::read(cut.join("db")).expect("read").len(), used / 2);
+    assert_eq!(fs::read(cut.join("db")).expect("read").len(), end);
 
-    // A bit in the middle of a store that was killed: sled panics, or drops what follows.
-    let mut flipped = fs::read(killed.join("db")).expect("read");
-    let used = flipped.iter().rposition(|&byte| byte != 0).expect("it is not empty");
-    flipped[used / 2] ^= 1;
-    fs::write(killed.join("db"), flipped).expect("written");
-    let (error, damage) = refusal(&killed);
-    assert_eq!((damage.stored, damage.may_have_changed), (Some(43), true));
-    assert!(damage.intact.is_none_or(|intact| intact < 43), "{damage:?}");
-    assert!(error.detail().contains("work on that one"), "{}", error.detail());
+    // A bit of a store that was killed: sled panics, or drops what follows. Some bits nobody needs any more.
+    let whole = fs::read(killed.join("db")).expect("read");
+    let used = whole.iter().rposition(|&byte| byte != 0).expect("it is not empty");
+    let mut refused = 0;
+    for part in 1..12 {
+        let path = directory.path().join(part.to_string());
+        copy_rest(&killed, &path);
+        let mut flipped = whole.clone();
+        flipped[used / 12 * part] ^= 1;
+        fs::write(path.join("db"), flipped).expect("written");
+        match Engine::builder().data_dir(&path).open() {
+            Ok(engine) => assert_eq!(verified(&engine.blocking()), 43),
+            Err(error) => {
+                refused += 1;
+                let damage = error.about().damage.as_deref().expect("it is reported");
+                assert_eq!((error.err_code(), damage.stored), (7800, Some(43)), "{error}");
+                assert!(damage.intact.is_none_or(|intact| intact < 43), "{damage:?}");
+                let told = if damage.may_have_changed {
+                    "work on that one"
+                } else {
+                    "nothing was changed"
+                };
+                assert!(error.detail().contains(told), "{}", error.detail());
+            }
+        }
+    }
+    assert!(refused > 0, "none of the damage was met");
 }
 
 #[test]
@@ -541,4 +568,239 @@ fn damaged_files_of_proofs_keep_nobody_from_the_log() {
     let engine = on(&path);
     assert_eq!(verify(&engine).fault, None);
     engine.checkpoint().expect("signed");
+}
+
+/// What becomes of a stored record.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Rot {
+    #[default]
+    Sound,
+    /// A bit of its bytes changes.
+    Flipped(u64),
+    /// It is rewritten together with its hash.
+    Rewritten(u64),
+    /// It cannot be read.
+    Unreadable(u64),
+    /// It is missing, and all behind it.
+    Cut(u64),
+    /// Nothing can be read for the moment.
+    Away,
+}
+
+/// A store whose records rot.
+struct Rotting {
+    inner: Store,
+    rot: Mutex<Rot>,
+    reads: AtomicU32,
+}
+
+impl Rotting {
+    fn rots(&self, rot: Rot) {
+        *self.rot.lock().expect("not poisoned") = rot;
+    }
+}
+
+impl EventStore for Rotting {
+    fn append(&self, items: Vec<Append>) -> BoxFuture<'_, Vec<Result<Appended, AppendError>>> {
+        self.inner.events.append(items)
+    }
+
+    fn read_stream(
+        &self,
+        stream: &StreamId,
+        after: Revision,
+        max: usize,
+    ) -> BoxFuture<'_, Result<Vec<Stored>, StoreError>> {
+        self.inner.events.read_stream(stream, after, max)
+    }
+
+    fn read_partition(
+        &self,
+        partition: Partition,
+        after: Offset,
+        max: usize,
+    ) -> BoxFuture<'_, Result<Vec<Stored>, StoreError>> {
+        Box::pin(async move {
+            self.reads.fetch_add(1, Ordering::SeqCst);
+            let mut records = self.inner.events.read_partition(partition, after, max).await?;
+            let rot = *self.rot.lock().expect("not poisoned");
+            if rot == Rot::Away {
+                let why = "it reopens".to_owned();
+                return Err(StoreError::Unavailable { why });
+            }
+            if let Rot::Cut(at) = rot {
+                records.retain(|stored| stored.offset.get() < at);
+            }
+            for stored in &mut records {
+                let at = stored.offset.get();
+                let mut bytes = stored.record.to_vec();
+                if rot == Rot::Flipped(at) {
+                    bytes[10] ^= 1;
+                } else if rot == Rot::Rewritten(at) {
+                    let place = bytes.windows(5).position(|word| word == b"check").expect("a task");
+                    bytes[place..place + 5].copy_from_slice(b"cheat");
+                    stored.leaf = leaf_hash(&bytes);
+                } else if rot == Rot::Unreadable(at) {
+                    return Err(StoreError::damaged(format!("record {at}"), "it cannot be read"));
+                }
+                stored.record = bytes.into();
+            }
+            Ok(records)
+        })
+    }
+
+    fn changed(&self, partition: Partition, after: Offset, wait: Duration) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.inner.events.changed(partition, after, wait)
+    }
+
+    fn layout(&self) -> &Layout {
+        self.inner.events.layout()
+    }
+
+    fn head(&self, partition: Partition) -> Offset {
+        self.inner.events.head(partition)
+    }
+
+    fn counters(&self) -> Counters {
+        self.inner.events.counters()
+    }
+
+    fn health(&self) -> flowledger::store::Health {
+        self.inner.events.health()
+    }
+
+    fn close(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.inner.events.close()
+    }
+}
+
+/// An engine that verifies as fast as it may, over records that rot.
+fn verifying(on_fault: OnFault) -> (Arc<Rotting>, BlockingEngine) {
+    let inner = memory();
+    let index = inner.index.clone();
+    let rotting = Arc::new(Rotting {
+        inner,
+        rot: Mutex::default(),
+        reads: AtomicU32::new(0),
+    });
+    let store = Store {
+        events: rotting.clone(),
+        index,
+    };
+    let settings = BackgroundVerification {
+        records_per_second: 100_000,
+        round: Duration::ZERO,
+        on_fault,
+    };
+    (
+        rotting,
+        opened(Engine::builder().store(store).verify_in_background(settings)),
+    )
+}
+
+fn rounds(engine: &BlockingEngine) -> u64 {
+    health(engine).verification.expect("it verifies").rounds
+}
+
+#[test]
+fn a_fault_found_in_the_background_stops_commands_unless_chosen_otherwise() {
+    let rots = [Rot::Flipped(2), Rot::Rewritten(2), Rot::Unreadable(2), Rot::Cut(2)];
+    for (rot, on_fault) in rots
+        .into_iter()
+        .flat_map(|rot| [(rot, OnFault::Refuse), (rot, OnFault::GoOn)])
+    {
+        let (store, engine) = verifying(on_fault);
+        let module = deployed(&engine, LINE);
+        let first = start(&engine, &module, "one").expect("started");
+        if matches!(rot, Rot::Rewritten(_)) {
+            // Only a checkpoint tells that a record was rewritten with its hash.
+            engine.checkpoint().expect("signed");
+        }
+        let seen = rounds(&engine);
+        wait_until("it goes round and round", || rounds(&engine) > seen + 2);
+        let before = health(&engine);
+        assert_eq!((before.state, before.last_fault.as_ref()), (HealthState::Ready, None));
+        assert_eq!(
+            before.verification.as_ref().map(|verification| verification.of),
+            Some(4)
+        );
+
+        store.rots(rot);
+        let found = without_hanging("the fault is heard of", {
+            let engine = engine.clone();
+            move || {
+                let mut health = before;
+                while health.last_fault.is_none() {
+                    let waited = engine.engine().health_changed(health.changes, Duration::from_secs(60));
+                    health = pollster::block_on(waited);
+                }
+                health
+            }
+        });
+        let fault = found.last_fault.expect("the fault");
+        assert_eq!((fault.kind, fault.err_code), (HealthFaultKind::Damage, 7800), "{rot:?}");
+        let at = found
+            .verification
+            .and_then(|verification| verification.fault)
+            .expect("its place");
+        assert_eq!(
+            at.position,
+            if matches!(rot, Rot::Rewritten(_)) { 4 } else { 2 },
+            "{rot:?}: {}",
+            at.what
+        );
+        let next = start(&engine, &module, "two");
+        if on_fault == OnFault::Refuse {
+            assert_eq!(found.state, HealthState::Refusing);
+            let error = next.expect_err("nothing is acknowledged onto a broken log");
+            assert_eq!(error.err_code(), 7800, "{error}");
+            assert!(
+                error.detail().contains(&format!("position {}", at.position)),
+                "{}",
+                error.detail()
+            );
+            assert_eq!(store.head(0).get(), 4);
+        } else {
+            assert_eq!((found.state, found.why), (HealthState::Ready, None));
+            next.expect("commands go on");
+        }
+        // What was answered is answered again; queries go on.
+        assert_eq!(start(&engine, &module, "one").expect("told again"), first);
+        let instance = first.flow_instance_id.expect("an instance");
+        engine.get_history_element_list(&instance).expect("told");
+    }
+}
+
+#[test]
+fn a_store_that_cannot_be_read_for_a_moment_is_no_fault() {
+    let (store, engine) = verifying(OnFault::Refuse);
+    deployed(&engine, LINE);
+    wait_until("it verifies", || rounds(&engine) > 1);
+    store.rots(Rot::Away);
+    let seen = store.reads.load(Ordering::SeqCst);
+    wait_until("it has tried", || store.reads.load(Ordering::SeqCst) > seen + 1);
+    assert_eq!(
+        (health(&engine).state, health(&engine).last_fault),
+        (HealthState::Ready, None)
+    );
+    store.rots(Rot::Sound);
+    let seen = rounds(&engine);
+    wait_until("it goes on", || rounds(&engine) > seen);
+}
+
+#[test]
+fn background_verification_is_gentle_on_a_directory_and_off_elsewhere() {
+    let _turn = turn_at_sled();
+    assert_eq!(health(&opened(Engine::builder())).verification, None);
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let engine = on(directory.path());
+    deployed(&engine, LINE);
+    wait_until("the first round ends", || rounds(&engine) == 1);
+    let found = health(&engine).verification.expect("it verifies");
+    assert!(found.verified_at.is_some() && found.fault.is_none(), "{found:?}");
+    drop(engine);
+    let off = Engine::builder()
+        .data_dir(directory.path())
+        .verify_in_background(BackgroundVerification::off());
+    assert_eq!(health(&opened(off)).verification, None);
 }

@@ -248,7 +248,7 @@ impl Engine {
             }
             let fault = batch.iter().find_map(|stored| {
                 let position = report.records + 1;
-                match fault_of(stored, position, &mut heads).or_else(|| walk.contradicted(stored)) {
+                match fault_of(stored, position, Some(&mut heads)).or_else(|| walk.contradicted(stored)) {
                     None => {
                         report.records = position;
                         walk.pass(&stored.leaf);
@@ -329,7 +329,7 @@ impl Engine {
 }
 
 /// The tree over the records that were read: its right edge, and its roots where a mark or a checkpoint speaks of them.
-struct Walk {
+pub(crate) struct Walk {
     edge: Edge,
     /// Sizes to look at, with the roots found.
     roots: BTreeMap<u64, TreeHash>,
@@ -339,7 +339,8 @@ struct Walk {
 }
 
 impl Walk {
-    fn past(kept: &KeptCheckpoints, marks: Option<Marks>) -> Self {
+    /// A walk past what the checkpoints and the mark speak of.
+    pub(crate) fn past(kept: &KeptCheckpoints, marks: Option<Marks>) -> Self {
         let mut wanted: Vec<u64> = match kept {
             KeptCheckpoints::Signed(checkpoints) => checkpoints.iter().map(|signed| signed.checkpoint().size).collect(),
             KeptCheckpoints::None | KeptCheckpoints::Unusable(_) => Vec::new(),
@@ -356,13 +357,24 @@ impl Walk {
     }
 
     /// Why the mark beside the log says otherwise.
-    fn contradicted(&self, stored: &Stored) -> Option<String> {
+    pub(crate) fn contradicted(&self, stored: &Stored) -> Option<String> {
         let marked = self.marked.iter().find(|marked| marked.offset == stored.offset)?;
         (marked.leaf != stored.leaf)
             .then(|| "the mark beside the log names another record here: this one was put in its place".to_owned())
     }
 
-    fn pass(&mut self, leaf: &TreeHash) {
+    /// How many records were passed.
+    pub(crate) fn size(&self) -> u64 {
+        self.edge.size()
+    }
+
+    /// The root at a size that a checkpoint or the mark speaks of.
+    pub(crate) fn root(&self, size: u64) -> Option<&TreeHash> {
+        self.roots.get(&size)
+    }
+
+    /// Goes on past the next record.
+    pub(crate) fn pass(&mut self, leaf: &TreeHash) {
         self.edge.append(leaf);
         self.look();
     }
@@ -421,7 +433,9 @@ fn log_record(stored: Stored) -> Result<LogRecord, EngineError> {
     })
 }
 
-fn fault_of(stored: &Stored, position: u64, heads: &mut BTreeMap<[u8; 16], u64>) -> Option<String> {
+/// What is wrong with the record at a position. With `heads`, the versions of all streams so far, gaps in versions are seen; without,
+/// the version is compared with the one in the store.
+pub(crate) fn fault_of(stored: &Stored, position: u64, heads: Option<&mut BTreeMap<[u8; 16], u64>>) -> Option<String> {
     if stored.offset.get() != position {
         return Some(format!(
             "the log goes on at position {}; records are missing",
@@ -439,7 +453,13 @@ fn fault_of(stored: &Stored, position: u64, heads: &mut BTreeMap<[u8; 16], u64>)
     if envelope.stream != *stored.stream.as_bytes() {
         return Some("the record stands under another stream than it names".to_owned());
     }
-    let head = heads.entry(envelope.stream).or_insert(0);
+    if envelope.version != stored.revision.get() {
+        return Some(format!(
+            "the record names version {} of its stream and stands as version {}",
+            envelope.version, stored.revision
+        ));
+    }
+    let head = heads?.entry(envelope.stream).or_insert(0);
     if envelope.version != *head + 1 {
         return Some(format!(
             "version {} of stream {} follows version {head}",
