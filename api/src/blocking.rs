@@ -10,6 +10,7 @@ use flowledger_projections::InstanceFilter;
 use crate::copies::CopyReport;
 use crate::engine::Engine;
 use crate::error::EngineError;
+use crate::fork::{Fork, ForkParam};
 use crate::operation::{
     AddedCosignatures, CommitTaskParam, CommitTaskResult, CreateFlowParam, CreateFlowResult, DeployFlowParam,
     DeployFlowResult, DeployModel, ElementInstanceListResult, FlowInstanceList, FlowInstanceResult, FlowModuleList,
@@ -87,6 +88,7 @@ impl BlockingEngine {
         add_cosignatures(text: &str, witnesses: &[PublicKey]) -> AddedCosignatures;
         growth(from: u64) -> LogGrowth;
         rebuild_tree() -> u64;
+        fork(param: ForkParam) -> Fork;
         certify(size: Option<u64>, each: impl FnMut(StreamState)) -> StateCertificate;
         export(to: impl Write, progress: impl FnMut(u64)) -> CopyReport;
         backup(path: impl AsRef<Path>, progress: impl FnMut(u64)) -> CopyReport;

@@ -314,14 +314,16 @@ impl EngineBuilder {
             plug_ins,
             made_with,
             hooks: self.hooks,
+            recorded: None,
             hook_time_out: self.hook_time_out,
             lanes: Lanes::new(),
-            modules: cache(share)?,
-            instances: cache(self.cache_bytes - 2 * share)?,
-            deployments: cache(share)?,
+            modules: cache(share, CACHE_ITEMS)?,
+            instances: cache(self.cache_bytes - 2 * share, CACHE_ITEMS)?,
+            deployments: cache(share, CACHE_ITEMS)?,
             in_doubt: InDoubt::default(),
             verification: Verification::new(verification),
             housekeeping: Box::new(ring),
+            parent: None,
         });
         let housekeeping = Housekeeping::start(&executor, self.listeners, sender, receiver)?;
         Ok(Engine {
@@ -385,7 +387,7 @@ impl EngineBuilder {
 }
 
 /// A cache of one shard: a shard has its part of the bytes to itself, and never keeps what is larger than that part.
-fn cache<K, V>(bytes: u64) -> Result<Cache<K, V, ByWeight>, EngineError>
+pub(crate) fn cache<K, V>(bytes: u64, items: usize) -> Result<Cache<K, V, ByWeight>, EngineError>
 where
     K: Eq + Hash,
     V: Clone,
@@ -393,7 +395,7 @@ where
 {
     let options = OptionsBuilder::new()
         .shards(1)
-        .estimated_items_capacity(CACHE_ITEMS)
+        .estimated_items_capacity(items)
         .weight_capacity(bytes)
         .build()
         .map_err(|error| EngineError::new(ResultCode::SystemError, format!("a cache cannot be made: {error}")))?;
@@ -414,7 +416,7 @@ mod tests {
 
     #[test]
     fn one_value_may_fill_a_cache() {
-        let cache = cache::<FlowDeployId, Arc<Deployment>>(1 << 20).unwrap();
+        let cache = cache::<FlowDeployId, Arc<Deployment>>(1 << 20, CACHE_ITEMS).unwrap();
         assert_eq!(cache.shard_capacity(), cache.capacity());
     }
 }

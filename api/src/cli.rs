@@ -12,6 +12,7 @@ mod lifecycle;
 mod log;
 mod output;
 mod receipt;
+mod replay;
 mod rollback;
 mod session;
 mod story;

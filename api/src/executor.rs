@@ -35,6 +35,7 @@ use quick_cache::sync::Cache;
 
 use crate::as_of::AsOf;
 use crate::error::EngineError;
+use crate::fork::{Origin, RecordedHooks};
 use crate::host::{Clock, Hook};
 use crate::lane::{Lane, Lanes};
 use crate::proofs::Proofs;
@@ -247,6 +248,8 @@ pub(crate) struct Executor {
     /// The host's own calculator and id generator, as records name them.
     pub(crate) made_with: Vec<PlugInName>,
     pub(crate) hooks: Vec<Arc<dyn Hook>>,
+    /// In a fork, what answers in place of hooks.
+    pub(crate) recorded: Option<RecordedHooks>,
     pub(crate) hook_time_out: Duration,
     pub(crate) lanes: Arc<Lanes>,
     pub(crate) modules: Folds<FlowModule>,
@@ -256,6 +259,8 @@ pub(crate) struct Executor {
     pub(crate) verification: Verification,
     /// Told when the catalogue should be written out.
     pub(crate) housekeeping: Box<dyn Fn() + Send + Sync>,
+    /// Of a fork, where it comes from.
+    pub(crate) parent: Option<Origin>,
 }
 
 impl Executor {
@@ -568,7 +573,7 @@ impl Executor {
             model_limits: &self.model_limits,
             ids: &*self.ids,
             plug_ins: &self.plug_ins,
-            has_hook: !self.hooks.is_empty(),
+            has_hook: self.has_hook(),
             strict_tenancy: self.strict_tenancy,
             check_condition: &check_condition,
             answers,
@@ -632,13 +637,16 @@ impl Executor {
             self.catalogue.catch_up(&*self.store.events).await?;
             entry = self.catalogue.deployment(id)?;
         }
-        let Some(entry) = entry else {
+        let module_id = match (entry, &self.parent) {
+            (Some(entry), _) => Some(entry.flow_module_id),
+            (None, Some(origin)) => origin.module_of(id).await?,
+            (None, None) => None,
+        };
+        let Some(module_id) = module_id else {
             return Ok(ModuleStanding::Unknown);
         };
-        let module = self
-            .load_aside::<FlowModule>(entry.flow_module_id.id().to_bytes())
-            .await?;
-        self.standing(&module, &entry.flow_module_id, id).await
+        let module = self.load_aside::<FlowModule>(module_id.id().to_bytes()).await?;
+        self.standing(&module, &module_id, id).await
     }
 
     async fn standing(
@@ -667,6 +675,13 @@ impl Executor {
         let Some(deployed) = module.deployment(id) else {
             return Ok(None);
         };
+        if let Some(origin) = &self.parent
+            && let Some(own) = Box::pin(origin.executor.deployment_of_module(id, module_id)).await?
+        {
+            let deployment = origin.replaced(self, &own).map_or(own, Arc::new);
+            self.deployments.insert(id.clone(), deployment.clone());
+            return Ok(Some(deployment));
+        }
         let definition = &deployed.definition;
         let text = definition.flow_model.as_deref().unwrap_or_default();
         // It was found good when it was deployed; limits that were tightened since do not undo that.
@@ -688,8 +703,16 @@ impl Executor {
         Ok(Some(deployment))
     }
 
+    /// Whether gateways ask.
+    pub(crate) fn has_hook(&self) -> bool {
+        !self.hooks.is_empty() || self.recorded.as_ref().is_some_and(RecordedHooks::has_hook)
+    }
+
     /// Asks every hook in order; of one key the later answer wins.
     async fn call_hooks(&self, call: &HookCall) -> HookAnswer {
+        if let Some(recorded) = &self.recorded {
+            return recorded.answer(call);
+        }
         let mut merged: BTreeMap<Arc<str>, InstanceData> = BTreeMap::new();
         let mut failures = Vec::new();
         for hook in &self.hooks {

@@ -74,6 +74,16 @@ impl Housekeeping {
         })
     }
 
+    /// No threads, for an engine that has nothing to keep.
+    pub(crate) fn none() -> Self {
+        Self {
+            stopping: Arc::default(),
+            threads: Mutex::default(),
+            bell: Mutex::default(),
+            verifying: Mutex::default(),
+        }
+    }
+
     /// Ends the threads and waits for them; a second call does nothing.
     pub(crate) fn stop(&self) {
         self.stopping.store(true, Ordering::Release);

@@ -1399,3 +1399,36 @@ fn past_is_shown_as_it_was() {
         serde_json::json!([])
     );
 }
+
+#[test]
+fn replay_tells_where_another_model_diverges() {
+    let shell = Shell::new();
+    let module = shell.deployed("leave");
+    let started = shell.json(0, &["instance", "start", &module, "applicant=Lin"]);
+    let instance = text(&started, "/flowInstanceId");
+    shell.json(0, &["instance", "commit", &instance, "days=5"]);
+    let before = text(&shell.json(0, &["log", "verify"]), "/root");
+    let same = shell.done(&["instance", "replay", &instance]);
+    assert!(same.contains("from version 1: 1 record came out equal"), "{same}");
+    let model = fs::read_to_string(example("leave")).unwrap();
+    shell.write("same.json", &model);
+    let model = ["instance", "replay", &instance, "--model"];
+    shell.done(&[&model[..], &["same.json"]].concat());
+    let other = fs::read_to_string(example("leave"))
+        .unwrap()
+        .replace("\"lead\"", "\"chief\"");
+    shell.write("other.json", &other);
+    let differs = shell.json(1, &[&model[..], &["other.json"]].concat());
+    assert_eq!(
+        (differs["equal"].as_u64(), differs["difference"]["version"].as_u64()),
+        (Some(0), Some(2))
+    );
+    assert!(text(&differs, "/difference/now").contains("chief"), "{differs}");
+    let told = shell.run(&[&model[..], &["other.json"]].concat());
+    assert!(
+        told.status == 1 && told.out.contains("version 2 comes out different"),
+        "{}",
+        told.out
+    );
+    assert_eq!(text(&shell.json(0, &["log", "verify"]), "/root"), before);
+}

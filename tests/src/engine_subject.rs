@@ -94,6 +94,12 @@ impl EngineSubject {
         Self::on(self.profile, &self.hook_answer, self.store.clone())
     }
 
+    /// The engine.
+    #[must_use]
+    pub fn engine(&self) -> &BlockingEngine {
+        &self.engine
+    }
+
     /// Every record of the log, in order.
     ///
     /// # Panics

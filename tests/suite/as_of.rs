@@ -87,7 +87,7 @@ fn fed(records: &[LogRecord], profile: scenario::Profile) -> BlockingEngine {
 }
 
 /// The instance that a record starts.
-fn started_by(record: &LogRecord) -> Option<FlowInstanceId> {
+pub(crate) fn started_by(record: &LogRecord) -> Option<FlowInstanceId> {
     match &record.record {
         AnyRecord::Instance(record) => record.events.iter().find_map(|event| match event {
             InstanceEvent::FlowStarted { flow_instance_id, .. } => Some(flow_instance_id.clone()),

@@ -15,6 +15,7 @@ mod docs;
 mod exhaustive;
 mod failing_disk;
 mod fixture;
+mod fork;
 mod forks;
 mod generators;
 mod going_back;

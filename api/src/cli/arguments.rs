@@ -60,6 +60,14 @@ impl AsOfArg {
             ..instance.into()
         }
     }
+
+    /// The instance at that moment, or at its first version.
+    pub(crate) fn of_first(self, instance: &str) -> InstanceQuery {
+        InstanceQuery {
+            as_of: self.as_of.or(Some(AsOf::Version(1))),
+            ..instance.into()
+        }
+    }
 }
 
 /// Who gives a command, and why.

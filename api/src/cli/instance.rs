@@ -15,6 +15,7 @@ use crate::cli::arguments::{self, ActorArgs, AsOfArg, CommandIdArg, VersionArg};
 use crate::cli::failure::Failure;
 use crate::cli::flow::is_unknown;
 use crate::cli::lifecycle::{self, LifecycleArgs};
+use crate::cli::replay::{self, REPLAY_HELP, ReplayArgs};
 use crate::cli::rollback::{self, RedoArgs, RollbackArgs};
 use crate::cli::session::{Access, Session};
 use crate::cli::task::{self, Nodes};
@@ -100,6 +101,9 @@ pub(crate) enum InstanceCommand {
         #[command(flatten)]
         as_of: AsOfArg,
     },
+    /// Gives an instance its recorded commands again, in a fork, and tells where something comes out different
+    #[command(after_help = REPLAY_HELP)]
+    Replay(ReplayArgs),
     /// Lists instances, newest first
     List(ListArgs),
     /// Shows all an instance went through, oldest first
@@ -291,6 +295,7 @@ pub(crate) fn run(session: &Session, command: InstanceCommand) -> Result<(), Fai
             terminate(session, &instance.as_str().into(), options)
         }
         InstanceCommand::Show { instance, as_of } => show(session, as_of.of(&instance)),
+        InstanceCommand::Replay(args) => replay::run(session, args),
         InstanceCommand::List(args) => list(session, args),
         InstanceCommand::History { instance, tasks, as_of } if tasks => user_tasks(session, as_of.of(&instance)),
         InstanceCommand::History { instance, as_of, .. } => history(session, as_of.of(&instance)),

@@ -80,8 +80,8 @@ impl From<FlowInstanceId> for InstanceQuery {
 }
 
 /// A flow of an instance, with the deployments that the instance runs.
-pub(super) struct Found {
-    pub(super) state: Arc<FlowInstance>,
+pub(crate) struct Found {
+    pub(crate) state: Arc<FlowInstance>,
     /// The flow asked for: the root, or a sub flow.
     pub(super) flow: FlowIndex,
     pub(super) deployments: Deployments,
@@ -115,7 +115,7 @@ impl Found {
 impl Engine {
     /// The flow of a query, as of its moment: 2001 when the id is blank, 4008 when there is none, 7417 when the version lies
     /// ahead.
-    pub(super) async fn find(&self, query: &InstanceQuery) -> Result<Found, EngineError> {
+    pub(crate) async fn find(&self, query: &InstanceQuery) -> Result<Found, EngineError> {
         self.look_up(query)
             .await
             .map_err(|error| error.answered_as(self.profile(), CodeContext::Other))
