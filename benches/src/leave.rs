@@ -54,6 +54,11 @@ impl Leave {
         }
     }
 
+    /// The engine.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
     async fn start(&self, client: u64, number: u64) {
         let days = i32::try_from(number % 7).unwrap_or(0);
         let param = StartProcessParam::of_module(self.module.clone())

@@ -306,7 +306,9 @@ impl SledStore {
             None
         };
         let items = items.into_iter().map(|item| {
-            let leaf = leaf_hash(&item.record);
+            let faults = self.shared.options.faults.as_ref();
+            let leaf = faults.and_then(|faults| faults.leaf(&item.record));
+            let leaf = leaf.unwrap_or_else(|| leaf_hash(&item.record));
             (item, leaf)
         });
         let (answer, answered) = oneshot::channel();

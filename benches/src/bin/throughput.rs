@@ -1,8 +1,10 @@
 //! Durable commands per second, each way of storing them measured in turn within one run: `floor` is what the disk allows,
-//! `store` the event store, `engine` the whole of it on the leave workload. Only their ratio means something on a machine that does other work as well.
+//! `store` the event store, `engine` the whole of it on the leave workload, `bare` and `proven` the same without and with all proofs.
+//! Only their ratio means something on a machine that does other work as well.
 
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -11,6 +13,7 @@ use clap::{Parser, ValueEnum};
 use flowledger_benches::floor::Floor;
 use flowledger_benches::leave::Leave;
 use flowledger_benches::load::{Commits, Figures, Target, median, run};
+use flowledger_benches::proofs::{self, Proven};
 use flowledger_event_store::{Append, EventStore, Revision, SledOptions, SledStore, StreamId};
 
 /// Durable commands per second of closed-loop clients.
@@ -43,6 +46,9 @@ struct Arguments {
     /// Print one JSON object a line.
     #[arg(long)]
     json: bool,
+    /// Fails if the last mode comes to less than this share of the first.
+    #[arg(long)]
+    at_least: Option<f64>,
 }
 
 #[derive(Clone, Copy, PartialEq, ValueEnum)]
@@ -51,8 +57,12 @@ enum Mode {
     Floor,
     /// The event store on sled.
     Store,
+    /// The engine on a store that computes no leaf hashes and keeps no mark: what it would be without proofs.
+    Bare,
     /// The whole engine: start, commit, commit of a leave request, with five variables.
     Engine,
+    /// The same with proofs in use: the Merkle tree is kept up, and a checkpoint signed and saved twice a second.
+    Proven,
 }
 
 impl Mode {
@@ -76,7 +86,9 @@ impl Mode {
                 let store = SledStore::open(directory, options).expect("a new store");
                 Arc::new(StoreTarget { store, commands })
             }
+            Self::Bare => Arc::new(proofs::bare(directory, options)),
             Self::Engine => Arc::new(Leave::open(directory, options)),
+            Self::Proven => Arc::new(Proven::open(directory, options)),
         }
     }
 
@@ -151,7 +163,7 @@ impl Target for StoreTarget {
     }
 }
 
-fn main() {
+fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let modes: Vec<Mode> = arguments.modes.clone();
     let mut figures: Vec<Vec<Figures>> = vec![Vec::new(); modes.len()];
@@ -161,8 +173,13 @@ fn main() {
             "", "commands/s", "p50 us", "p99 us", "p99.9 us", "cpu us", "disk B", "per sync", "record B"
         );
     }
-    for _ in 0..arguments.rounds {
-        for (mode, figures) in modes.iter().zip(&mut figures) {
+    for round in 0..arguments.rounds {
+        // There and back again, so that none is always the first.
+        let mut order: Vec<_> = modes.iter().zip(&mut figures).collect();
+        if round % 2 == 1 {
+            order.reverse();
+        }
+        for (mode, figures) in order {
             let directory = match &arguments.directory {
                 Some(parent) => tempfile::tempdir_in(parent),
                 None => tempfile::tempdir(),
@@ -183,22 +200,48 @@ fn main() {
     for (mode, seen) in modes.iter().zip(&medians) {
         print(&arguments, &format!("{}*", mode.name()), seen);
     }
-    // Of the rounds' ratios, not of the medians: what disturbs a round disturbs both of its sides.
     for pair in 1..modes.len() {
-        let (first, other) = (&modes[pair - 1], &modes[pair]);
-        let mut ratios: Vec<f64> = figures[pair - 1]
-            .iter()
-            .zip(&figures[pair])
-            .map(|(first, other)| other.commands_per_s / first.commands_per_s)
-            .collect();
-        ratios.sort_by(f64::total_cmp);
-        let (ratio, name, to) = (ratios[ratios.len() / 2], other.name(), first.name());
-        if arguments.json {
-            println!("{}", serde_json::json!({ "mode": name, "to": to, "ratio": ratio }));
-        } else {
-            println!("{name} is {ratio:.2} of {to} (rounds: {ratios:.2?})");
-        }
+        print_ratio(
+            &arguments,
+            (modes[pair - 1], &figures[pair - 1]),
+            (modes[pair], &figures[pair]),
+        );
     }
+    let mut is_enough = true;
+    if let (Some(at_least), [first, .., last]) = (arguments.at_least, modes.as_slice()) {
+        let ratio = if let [first_figures, .., last_figures] = figures.as_slice() {
+            print_ratio(&arguments, (*first, first_figures), (*last, last_figures))
+        } else {
+            1.0
+        };
+        is_enough = ratio >= at_least;
+    }
+    if is_enough {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+/// Of the rounds' ratios, not of the medians: what disturbs a round disturbs both of its sides.
+fn print_ratio(arguments: &Arguments, first: (Mode, &[Figures]), other: (Mode, &[Figures])) -> f64 {
+    let rounds = first.1.iter().zip(other.1);
+    let mut ratios: Vec<f64> = rounds
+        .map(|(first, other)| other.commands_per_s / first.commands_per_s)
+        .collect();
+    ratios.sort_by(f64::total_cmp);
+    let (ratio, name, to) = (ratios[ratios.len() / 2], other.0.name(), first.0.name());
+    let cpu = |figures| median(figures).map_or(0.0, |median| median.cpu_us_per_command);
+    let cpu = cpu(other.1) / cpu(first.1);
+    if arguments.json {
+        println!(
+            "{}",
+            serde_json::json!({ "mode": name, "to": to, "ratio": ratio, "cpu_ratio": cpu })
+        );
+    } else {
+        println!("{name} is {ratio:.2} of {to} (rounds: {ratios:.2?}), its processor time per command {cpu:.2}");
+    }
+    ratio
 }
 
 fn print(arguments: &Arguments, name: &str, figures: &Figures) {

@@ -1,0 +1,87 @@
+//! The leave workload with and without what makes a log provable, to measure what that costs.
+
+use std::io;
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use flowledger::store::{Faults, SledOptions};
+use flowledger::{BackgroundVerification, Engine};
+
+use crate::leave::Leave;
+use crate::load::{Commits, Target};
+
+/// A store without proofs: it computes no leaf hashes, keeps no mark beside the log, and nothing is verified. The places of the hashes in its frames
+/// stay, empty. It cannot be verified, nor opened again, so nobody can use it for anything else.
+struct Bare;
+
+impl Faults for Bare {
+    fn before_mark(&self, _offset: u64) -> io::Result<()> {
+        Err(io::Error::other("no mark is kept"))
+    }
+
+    fn leaf(&self, _record: &[u8]) -> Option<[u8; 32]> {
+        Some([0; 32])
+    }
+}
+
+/// The leave workload on a store without proofs.
+pub fn bare(directory: &Path, mut options: SledOptions) -> Leave {
+    options.faults = Some(Arc::new(Bare));
+    let engine = Engine::builder()
+        .data_dir_with(directory, options)
+        .verify_in_background(BackgroundVerification::off());
+    Leave::on(engine.open().expect("a new store"))
+}
+
+/// The leave workload with proofs in use: the Merkle tree is kept up, and the log is signed again and again.
+pub struct Proven {
+    leave: Arc<Leave>,
+    stop: Option<Sender<()>>,
+    signer: Option<JoinHandle<()>>,
+}
+
+/// Time from one checkpoint to the next.
+const PACE: Duration = Duration::from_millis(500);
+
+impl Proven {
+    /// Opens an engine in a directory and begins to sign.
+    pub fn open(directory: &Path, options: SledOptions) -> Self {
+        let leave = Arc::new(Leave::open(directory, options));
+        let engine = leave.engine().blocking();
+        engine.checkpoint().expect("a checkpoint");
+        let (stop, stopped) = channel();
+        let signer = thread::spawn(move || {
+            while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(PACE) {
+                engine.checkpoint().expect("a checkpoint");
+            }
+        });
+        Self {
+            leave,
+            stop: Some(stop),
+            signer: Some(signer),
+        }
+    }
+}
+
+impl Drop for Proven {
+    fn drop(&mut self) {
+        self.stop = None;
+        if let Some(signer) = self.signer.take() {
+            let _ = signer.join();
+        }
+    }
+}
+
+impl Target for Proven {
+    fn command(&self, client: u64, number: u64) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        self.leave.command(client, number)
+    }
+
+    fn commits(&self) -> Commits {
+        self.leave.commits()
+    }
+}
