@@ -10,7 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 use clap::Parser;
-use flowledger::{BlockingEngine, EngineError, FlowInstanceId, LogRecord};
+use flowledger::{BlockingEngine, EngineError, FlowInstanceId, LogRecord, SalvageOptions, salvage};
 use flowledger_tests::child::tell;
 use flowledger_tests::damage::{KINDS, Kind, Sources, copy, damage, marked};
 use flowledger_tests::dice::Dice;
@@ -168,7 +168,73 @@ impl Outcome {
     }
 }
 
-fn check(dir: &Path, truth: &Truth, is_blind: bool) -> Outcome {
+/// What came of a damage, and what salvage could bring out.
+#[derive(Serialize, Deserialize)]
+struct Verdict {
+    outcome: Outcome,
+    salvaged: Option<u64>,
+}
+
+fn check(dir: &Path, truth: &Truth, is_blind: bool) -> Verdict {
+    let salvaged = salvaged(dir, truth);
+    let outcome = match &salvaged {
+        Err(what) => Outcome::Wrong(format!("salvage: {what}")),
+        Ok(_) => opened(dir, truth, is_blind),
+    };
+    let salvaged = salvaged.unwrap_or(None);
+    Verdict { outcome, salvaged }
+}
+
+/// The bytes of the files in a directory.
+fn content(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    let files = entries.map(|entry| entry.path()).filter(|path| path.is_file());
+    files
+        .map(|path| (path.clone(), std::fs::read(&path).unwrap_or_default()))
+        .collect()
+}
+
+/// How many records salvage brings out of a damaged store, if it does; an error is a finding.
+fn salvaged(dir: &Path, truth: &Truth) -> Result<Option<u64>, String> {
+    let before = content(dir);
+    let target = dir.with_extension("salvaged");
+    let mut options = SalvageOptions::default();
+    options.restore.accept_loss = true;
+    let made = salvage(dir, &target, &options, |_| {});
+    if content(dir) != before {
+        return Err("it has changed the damaged store".into());
+    }
+    let report = match made {
+        Ok(report) => report,
+        Err(error) if [7800, 7803, 7007, 7008].contains(&error.err_code()) => return Ok(None),
+        Err(error) => return Err(error.to_string()),
+    };
+    let read = open(&target, 1 << 16).and_then(|engine| {
+        let records = read(&engine)?;
+        engine.close()?;
+        Ok(records)
+    });
+    let _ = std::fs::remove_dir_all(&target);
+    let leaves = Truth::of(&read.map_err(|error| format!("what it made: {error}"))?).leaves;
+    // Of the bytes of another store it makes another log, and says that this one's records are missing.
+    let is_told = !report.restored.is_same_log && (report.fault.is_some() || report.restored.missing.is_some());
+    if !truth.leaves.starts_with(&leaves) && !is_told {
+        return Err(format!(
+            "it made another log of {} records, and reports {report:?}",
+            leaves.len()
+        ));
+    }
+    let has = leaves.len() as u64;
+    if has < truth.marked && report.fault.is_none() && report.restored.missing.is_none() && report.notes.is_empty() {
+        let marked = truth.marked;
+        return Err(format!(
+            "it brought {has} records of {marked} that are marked, and reports no loss"
+        ));
+    }
+    Ok(Some(has))
+}
+
+fn opened(dir: &Path, truth: &Truth, is_blind: bool) -> Outcome {
     let engine = match open(dir, 1 << 16) {
         Ok(engine) => engine,
         // Damage, another format, another log's key, or a file that is gone: each with words.
@@ -198,7 +264,21 @@ fn look(engine: &BlockingEngine, truth: &Truth, is_blind: bool) -> Outcome {
     let found = read(engine);
     if !is_blind {
         match engine.verify_log(|_| {}) {
-            Ok(report) if report.fault.is_none() => {}
+            Ok(report) if report.fault.is_none() => {
+                // What nothing beside the log proves is told.
+                let read = report.records;
+                let signed = report.checkpoints.iter().map(|checkpoint| checkpoint.size).max();
+                let known = truth.marked.max(signed.unwrap_or(0));
+                let is_told = report
+                    .unproven
+                    .is_some_and(|unproven| unproven.from <= known + 1 && unproven.to == read);
+                if read > known && !is_told {
+                    let unproven = report.unproven;
+                    return Outcome::Wrong(format!(
+                        "{read} records, {known} are proven, told as not proven: {unproven:?}"
+                    ));
+                }
+            }
             Ok(_) => return Outcome::Verified,
             Err(error) if error.err_code() == 7800 => return Outcome::Verified,
             Err(error) => return Outcome::Wrong(format!("verification failed: {error}")),
@@ -269,6 +349,8 @@ fn run(arguments: &Arguments) -> ExitCode {
         subjects.len()
     );
     let next = AtomicU64::new(0);
+    let [salvaged, lost, records] = [0, 0, 0].map(AtomicU64::new);
+    let (salvaged, lost, records) = (&salvaged, &lost, &records);
     let figures: Mutex<BTreeMap<(Kind, &'static str), u64>> = Mutex::default();
     let wrong: Mutex<Vec<String>> = Mutex::default();
     thread::scope(|scope| {
@@ -284,7 +366,14 @@ fn run(arguments: &Arguments) -> ExitCode {
                         continue;
                     }
                     let copy = base.join(format!("copy-{worker}"));
-                    let (kind, told, outcome) = try_one(arguments, subjects, number, &copy);
+                    let (kind, told, verdict) = try_one(arguments, subjects, number, &copy);
+                    let _ = std::fs::remove_dir_all(copy.with_extension("salvaged"));
+                    let outcome = verdict.outcome;
+                    if outcome == Outcome::Refused {
+                        let count = if verdict.salvaged.is_some() { salvaged } else { lost };
+                        count.fetch_add(1, Ordering::Relaxed);
+                        records.fetch_add(verdict.salvaged.unwrap_or(0), Ordering::Relaxed);
+                    }
                     let _ = std::fs::remove_dir_all(&copy);
                     if let Outcome::Wrong(what) = &outcome {
                         let what = format!("--seed {} --only {number}: {told}: {what}", arguments.seed);
@@ -321,6 +410,12 @@ fn run(arguments: &Arguments) -> ExitCode {
         counts.map(|(_, count)| count).sum::<u64>()
     };
     println!(
+        "of the stores that were refused, {} were salvaged, with {} records, and {} were not",
+        salvaged.load(Ordering::Relaxed),
+        records.load(Ordering::Relaxed),
+        lost.load(Ordering::Relaxed)
+    );
+    println!(
         "damages {}, refused at open {}, found by verify {}, told by a query {}, harmless {}, shorter behind the mark {}, faults {}",
         figures.values().sum::<u64>(),
         total("refused at open"),
@@ -337,7 +432,11 @@ fn run(arguments: &Arguments) -> ExitCode {
     }
 }
 
-fn try_one(arguments: &Arguments, subjects: &[Subject], number: u64, into: &Path) -> (Kind, String, Outcome) {
+fn try_one(arguments: &Arguments, subjects: &[Subject], number: u64, into: &Path) -> (Kind, String, Verdict) {
+    let failed = |what: String| Verdict {
+        outcome: Outcome::Wrong(what),
+        salvaged: None,
+    };
     let mut dice = Dice::of(arguments.seed, number);
     let kind = KINDS[usize::try_from(number).unwrap_or(0) % KINDS.len()];
     let subject = &subjects[dice.index(subjects.len())];
@@ -348,26 +447,18 @@ fn try_one(arguments: &Arguments, subjects: &[Subject], number: u64, into: &Path
     let damaged = copy(&subject.store, into).and_then(|()| damage(into, kind, sources, &mut dice));
     let told = match damaged {
         Ok(told) => format!("{} store, {kind:?}, {told}", subject.name),
-        Err(error) => {
-            return (
-                kind,
-                subject.name.to_owned(),
-                Outcome::Wrong(format!("damaging: {error}")),
-            );
-        }
+        Err(error) => return (kind, subject.name.to_owned(), failed(format!("damaging: {error}"))),
     };
     let mut child = vec!["--part=check".to_owned(), format!("--dir={}", into.display())];
     child.push(format!("--truth={}", subject.truth.display()));
     if arguments.blind {
         child.push("--blind".into());
     }
-    let outcome = match tell(&child, PATIENCE) {
-        Ok(said) => {
-            serde_json::from_str(said.trim()).unwrap_or_else(|error| Outcome::Wrong(format!("{error}: {said}")))
-        }
-        Err(what) => Outcome::Wrong(what),
+    let verdict = match tell(&child, PATIENCE) {
+        Ok(said) => serde_json::from_str(said.trim()).unwrap_or_else(|error| failed(format!("{error}: {said}"))),
+        Err(what) => failed(what),
     };
-    (kind, told, outcome)
+    (kind, told, verdict)
 }
 
 /// The stores: closed ones, killed ones, with and without proofs, and one that was never opened a second time.
