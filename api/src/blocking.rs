@@ -14,8 +14,8 @@ use crate::fork::{Fork, ForkParam};
 use crate::operation::{
     AddedCosignatures, CommitTaskParam, CommitTaskResult, CreateFlowParam, CreateFlowResult, DeployFlowParam,
     DeployFlowResult, DeployModel, ElementInstanceListResult, FlowInstanceList, FlowInstanceResult, FlowModuleList,
-    FlowModuleResult, FlowSwitchParam, FlowSwitchResult, GetFlowModuleParam, InstanceDataListResult, InstanceQuery,
-    LifecycleParam, LifecycleResult, ListParam, LogCheckpoint, LogGrowth, LogRecord, ModuleFilter,
+    FlowModuleResult, FlowSwitchParam, FlowSwitchResult, GetFlowModuleParam, InstanceDataListResult, InstanceDiff,
+    InstanceQuery, LifecycleParam, LifecycleResult, ListParam, LogCheckpoint, LogGrowth, LogRecord, ModuleFilter,
     NodeInstanceListResult, NodeInstanceResult, Receipt, ReceiptParam, RedoRollbackParam, RollbackTargetListResult,
     RollbackTaskParam, RollbackTaskResult, RollbackToParam, StartProcessParam, StartProcessResult, StateCertificate,
     StreamState, TerminateProcessParam, TerminateResult, UpdateFlowParam, UpdateFlowResult, VerifyProgress,
@@ -89,6 +89,7 @@ impl BlockingEngine {
         growth(from: u64) -> LogGrowth;
         rebuild_tree() -> u64;
         fork(param: ForkParam) -> Fork;
+        diff(left: impl Into<InstanceQuery>, other: &Engine, right: impl Into<InstanceQuery>) -> InstanceDiff;
         certify(size: Option<u64>, each: impl FnMut(StreamState)) -> StateCertificate;
         export(to: impl Write, progress: impl FnMut(u64)) -> CopyReport;
         backup(path: impl AsRef<Path>, progress: impl FnMut(u64)) -> CopyReport;

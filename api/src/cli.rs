@@ -4,6 +4,7 @@ mod arguments;
 mod certify;
 mod copies;
 mod demo;
+mod diff;
 mod errors;
 mod failure;
 mod flow;

@@ -5,6 +5,7 @@ mod commit_task;
 mod create_flow;
 mod deploy_flow;
 mod deploy_model;
+mod diff;
 mod disable_flow;
 mod get_flow_instance;
 mod get_flow_module;
@@ -34,7 +35,8 @@ pub use deploy_flow::{DeployFlowParam, DeployFlowResult};
 pub use deploy_model::DeployModel;
 pub use disable_flow::{FlowSwitchParam, FlowSwitchResult};
 pub use flowledger_projections::{
-    Compensation, DataChange, DataConflict, Held, NodeExecuteResult, Receipt, RollbackTarget, RuntimeResult, TargetTask,
+    Compensation, DataChange, DataConflict, DiffSide, Held, InstanceDiff, NodeDifference, NodeExecuteResult, NodePlace,
+    NodeSeen, Receipt, RollbackTarget, RuntimeResult, TargetTask, VariableDifference, Written,
 };
 pub use get_flow_instance::FlowInstanceResult;
 pub use get_flow_module::{FlowModuleResult, GetFlowModuleParam};

@@ -1432,3 +1432,24 @@ fn replay_tells_where_another_model_diverges() {
     );
     assert_eq!(text(&shell.json(0, &["log", "verify"]), "/root"), before);
 }
+
+#[test]
+fn moments_are_compared() {
+    let shell = Shell::new();
+    let module = shell.deployed("leave");
+    let started = shell.json(0, &["instance", "start", &module, "applicant=Lin"]);
+    let instance = text(&started, "/flowInstanceId");
+    shell.json(0, &["instance", "commit", &instance, "days=5", "--operator", "Wu"]);
+    let first = format!("{instance}@1");
+    let told = shell.done(&["instance", "diff", &first]);
+    for part in ["version   1", "request", "5 (version 2 by Wu)", "completed"] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+    assert_eq!(told, shell.done(&["instance", "diff", &first, "@2"]));
+    let same = shell.done(&["instance", "diff", &instance, "@2"]);
+    assert!(same.contains("Nothing differs."), "{same}");
+    let json = shell.json(0, &["instance", "diff", &first, &format!("{instance}@2")]);
+    assert_eq!(text(&json, "/variables/0/right/operator"), "Wu");
+    assert_eq!(code(&shell.json(1, &["instance", "diff", &first, "@9"])), 7417);
+    assert_eq!(shell.run(&["instance", "diff", &format!("{instance}@never")]).status, 2);
+}

@@ -3,8 +3,10 @@
 //! Every view is a function of the folded instance and its deployment, so the same view of the past is the same
 //! function of fewer records. Nothing here appends, and no command is decided by a view.
 
+pub mod authors;
 pub mod catalogue;
 pub mod date;
+pub mod diff;
 pub mod elements;
 pub mod flow_instance;
 pub mod instance_data;
@@ -15,10 +17,12 @@ pub mod rollback_target;
 pub mod runtime;
 pub mod user_tasks;
 
+pub use authors::{Authors, Written};
 pub use catalogue::{
     Catalogue, CatalogueError, DeploymentEntry, InstanceEntry, InstanceFilter, ModuleEntry, Page, StatusInterval,
 };
 pub use date::Date;
+pub use diff::{DiffSide, InstanceDiff, NodeDifference, NodePlace, NodeSeen, VariableDifference};
 pub use elements::{ElementInstance, UnknownSequenceFlow};
 pub use flow_instance::{FlowInstanceBo, Held};
 pub use node_instance::NodeInstance;

@@ -11,6 +11,7 @@ mod crash;
 mod damage;
 mod decided;
 mod decided_forks;
+mod diff;
 mod docs;
 mod exhaustive;
 mod failing_disk;

@@ -12,6 +12,7 @@ use flowledger::{
 use serde::Serialize;
 
 use crate::cli::arguments::{self, ActorArgs, AsOfArg, CommandIdArg, VersionArg};
+use crate::cli::diff::{self, DIFF_HELP, DiffArgs};
 use crate::cli::failure::Failure;
 use crate::cli::flow::is_unknown;
 use crate::cli::lifecycle::{self, LifecycleArgs};
@@ -101,6 +102,9 @@ pub(crate) enum InstanceCommand {
         #[command(flatten)]
         as_of: AsOfArg,
     },
+    /// Tells in what two moments differ: of an instance, or of two
+    #[command(after_help = DIFF_HELP)]
+    Diff(DiffArgs),
     /// Gives an instance its recorded commands again, in a fork, and tells where something comes out different
     #[command(after_help = REPLAY_HELP)]
     Replay(ReplayArgs),
@@ -295,6 +299,7 @@ pub(crate) fn run(session: &Session, command: InstanceCommand) -> Result<(), Fai
             terminate(session, &instance.as_str().into(), options)
         }
         InstanceCommand::Show { instance, as_of } => show(session, as_of.of(&instance)),
+        InstanceCommand::Diff(args) => diff::run(session, args),
         InstanceCommand::Replay(args) => replay::run(session, args),
         InstanceCommand::List(args) => list(session, args),
         InstanceCommand::History { instance, tasks, as_of } if tasks => user_tasks(session, as_of.of(&instance)),
