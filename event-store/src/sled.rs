@@ -15,6 +15,7 @@ mod mark;
 mod new_store;
 mod open;
 mod streams;
+mod tail;
 #[cfg(test)]
 pub(crate) mod tests;
 mod writer;

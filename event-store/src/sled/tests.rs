@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use pollster::block_on;
 use proptest::prelude::*;
 
+use super::tail::SEGMENT;
 use super::*;
 use crate::contract::{self, Word, append, item, stream_id, whole_partition, whole_stream};
 use crate::error::DamageReport;
@@ -1268,7 +1269,12 @@ fn what_surely_cannot_be_right_is_refused_while_nothing_is_changed() {
     drop(store);
     let whole = std::fs::read(late.join("db")).unwrap();
     let end = whole.windows(7).position(|window| window == b"later 9").unwrap();
-    let cases: [(&str, Mishap<'_>); 8] = [
+    let cases: [(&str, Mishap<'_>); 9] = [
+        ("stands behind that: sled would overwrite it", &|path| {
+            let mut flipped = whole.clone();
+            flipped[end - 60] ^= 1;
+            std::fs::write(path.join("db"), flipped).unwrap();
+        }),
         ("belongs to another store", &|path| {
             let other = directory.path().join("other");
             filled(&other, 2);
@@ -1407,3 +1413,92 @@ fn what_is_told_of_a_damaged_log_is_how_far_it_is_intact() {
     assert!(what.contains("neither of its two slots can be read"), "{what}");
     assert_eq!((report.stored, report.intact), (None, Some(Offset::new(9))));
 }
+
+/// sled's newest snapshot in a directory.
+fn snapshot(path: &Path) -> u64 {
+    let names = std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().file_name());
+    let lsn = |name: std::ffi::OsString| u64::from_str_radix(name.to_str()?.strip_prefix("snap.")?, 16).ok();
+    names.filter_map(lsn).max().unwrap_or(0)
+}
+
+#[test]
+fn what_sled_overwrites_when_it_opens_is_known_before() {
+    let _alone = alone();
+    let directory = tempfile::tempdir().unwrap();
+    let [killed, closed, again] = ["killed", "closed", "again"].map(|name| directory.path().join(name));
+    opened_once(&killed, &closed, 500);
+    // With a snapshot behind which something was written.
+    let store = open(&closed, &SledOptions::default());
+    for revision in 500..800 {
+        append(&store, item(1, revision, &[3; 2000])).unwrap();
+    }
+    std::fs::create_dir(&again).unwrap();
+    copy_files(&closed, &again);
+    drop(store);
+    let mut overwritten = 0;
+    for path in [killed, closed, again] {
+        let whole = std::fs::read(path.join("db")).unwrap();
+        let used = whole.iter().rposition(|&byte| byte != 0).unwrap();
+        for number in 0..OPENINGS {
+            let copy = tempfile::tempdir().unwrap();
+            copy_files(&path, copy.path());
+            let mut before = whole.clone();
+            let at = number * used / OPENINGS + number * 7 % 1000;
+            match number % 4 {
+                0 => {}
+                1 => before[at] ^= 1 << (number % 8),
+                2 => before[at..(at + 4096).min(used)].fill(0),
+                _ => before.truncate(at),
+            }
+            let file = copy.path().join("db");
+            std::fs::write(&file, &before).unwrap();
+            let mut opened = std::fs::File::open(&file).unwrap();
+            let lsn = snapshot(copy.path());
+            let doomed = super::tail::doomed(&mut opened, lsn).unwrap();
+            let config = ::sled::Config::new().path(copy.path()).flush_every_ms(None);
+            let is_open = std::thread::spawn(move || config.open().is_ok())
+                .join()
+                .unwrap_or(false);
+            let after = std::fs::read(&file).unwrap();
+            let begin = lsn / SEGMENT * SEGMENT;
+            let (segments, stable) = super::tail::segments(&mut opened, begin).unwrap();
+            let len = before.len().min(after.len());
+            let range = |part: std::ops::Range<u64>| {
+                let [from, to] = [part.start, part.end].map(|at| usize::try_from(at).unwrap().min(len));
+                from..to
+            };
+            // Older segments may be free, and used anew; so may any of a file that is shorter than its snapshot knows.
+            for &offset in segments.range(stable / SEGMENT * SEGMENT..).map(|(_, offset)| offset) {
+                let within = doomed
+                    .iter()
+                    .find(|part| (offset..offset + SEGMENT).contains(&part.start));
+                let kept = range(offset..within.map_or(offset + SEGMENT, |part| part.start));
+                if number % 4 != 3 {
+                    assert!(
+                        before[kept.clone()] == after[kept.clone()],
+                        "{number}: {kept:?} changes, {doomed:?}"
+                    );
+                }
+            }
+            let (mut all, mut left) = (0, 0);
+            for part in doomed.into_iter().map(range) {
+                let pairs = before[part.clone()]
+                    .iter()
+                    .zip(&after[part])
+                    .filter(|(before, _)| **before != 0);
+                for (before, after) in pairs {
+                    all += 1;
+                    left += usize::from(before == after);
+                }
+            }
+            if is_open && all > 1000 {
+                overwritten += 1;
+                assert!(left * 10 < all, "{number}: {left} of {all} bytes are left");
+            }
+        }
+    }
+    assert!(overwritten > 3, "{overwritten}");
+}
+
+/// Damaged copies that are opened of one store.
+const OPENINGS: usize = 32;
