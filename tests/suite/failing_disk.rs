@@ -20,7 +20,7 @@ fn failing_disk(arguments: &[&str]) -> (Output, String) {
 #[test]
 fn failing_calls_lose_nothing_that_was_acknowledged() {
     // The first syncs of directories among them: an error there is none of the log.
-    let (output, text) = failing_disk(&["--step", "9", "--rounds", "0"]);
+    let (output, text) = failing_disk(&["--step", "25", "--rounds", "0"]);
     assert!(output.status.success(), "{text}");
 }
 

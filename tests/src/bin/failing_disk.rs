@@ -35,6 +35,9 @@ const RECOVERY: Duration = Duration::from_secs(10);
 /// How often a command is repeated, and a store opened, before that is given up.
 const TRIES: u32 = 4;
 
+/// Instances of two records each: with more than 64 records there is a full tile of the Merkle tree.
+const INSTANCES: u32 = 34;
+
 /// Calls that are made to fail, and with which error.
 const CALLS: [(&str, &str); 9] = [
     ("pwrite64", "ENOSPC"),
@@ -296,16 +299,18 @@ fn work(dir: &Path, said: &Said) {
     let Some(module) = worker.give("deploy", deploy) else {
         return;
     };
-    for number in 0..6 {
+    for number in 0..INSTANCES {
         let command = start(&module, &format!("start-{number}"), "some text");
         let Some(answer) = worker.command(&command) else { return };
         let Some((instance, task)) = ids(&answer) else {
             return said.fault(format!("no task: {answer}"));
         };
-        worker.prove(&instance, &command.id());
+        if number % 8 == 0 || number + 4 > INSTANCES {
+            worker.prove(&instance, &command.id());
+        }
         let commit = CommitTaskParam::new(&instance, &task).variable("n", 5);
-        // More than a frame holds.
-        let commit = commit.variable("long", "x".repeat(5_000));
+        // Now and then more than a frame holds.
+        let commit = commit.variable("long", "x".repeat(if number % 5 == 0 { 5_000 } else { 50 }));
         let command = Command::Commit(commit.command_id(&format!("commit-{number}")));
         if worker.command(&command).is_none() {
             return;

@@ -305,6 +305,8 @@ fn compare(
 struct Figures {
     writes: usize,
     bytes: usize,
+    /// Writes of the log's file to places that were written before.
+    reused: usize,
     syncs: usize,
     omitted: usize,
     moves: usize,
@@ -329,11 +331,12 @@ impl std::fmt::Display for Figures {
             .collect();
         write!(
             f,
-            "recorded: writes {}, bytes {}, syncs {} ({} left out), names changed {}, acknowledged {}\n\
+            "recorded: writes {}, bytes {}, into space of before {}, syncs {} ({} left out), names changed {}, acknowledged {}\n\
              images {}, opened {}, refused with nothing acknowledged {}, unsynced {}\n\
              compared: acknowledged {}, proofs {}, unacknowledged and there {}, lost {}, faults {}",
             self.writes,
             self.bytes,
+            self.reused,
             self.syncs,
             self.omitted,
             self.moves,
@@ -509,6 +512,14 @@ fn look_back(
         });
         figures.bytes += bytes.sum::<usize>();
         figures.writes += node.changes.len();
+        let mut end = node.content.len() as u64;
+        for change in &node.changes {
+            if let Change::Write(at, bytes) = &change.what {
+                let until = at + bytes.len() as u64;
+                figures.reused += usize::from(node.name == "db" && until <= end);
+                end = end.max(until);
+            }
+        }
         figures.syncs += node.syncs.len();
         figures.moves += node.moves.len();
         figures.omitted += match arguments.defect {
