@@ -175,6 +175,7 @@ fn step(command: &str, instances: &BTreeMap<String, Vec<String>>) -> Step {
     match words.next() {
         None => {}
         Some("of") => step.instance = words.next().map(str::to_owned),
+        Some("alone") => step.effective = Some(false),
         Some(name) if operation == "key" => step.key = Some(name.to_owned()),
         Some(name) => {
             let (key, number) = name.split_once('#').unwrap_or((name, "0"));

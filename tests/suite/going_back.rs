@@ -608,6 +608,29 @@ fn lifecycle_and_going_back_have_a_code_for_every_refusal() {
 }
 
 #[test]
+fn sub_flow_is_held_with_its_instance_and_no_longer_than_it() {
+    let flows = [
+        flow("main", "start -> call[callActivityFlowModuleId=$module:sub] -> end"),
+        flow("sub", "start -> p -> end"),
+    ];
+    let expected = "1002 call {}
+                    1002 call(1002 p {})
+                    1000 status 2
+                    1000 status 5
+                    1000 status 5
+                    1000 status 6
+                    1000 status 6
+                    1000 status 5
+                    1000 status 5
+                    1000 status 3
+                    1000 status 3
+                    1000 status 2";
+    let commands = "start {}; commit call {}; flow of f2; suspend; flow of f2; abort; flow of f2; restore; flow of f2; \
+                    terminate alone; flow; flow of f2";
+    check_in(&flows, commands, expected, expected);
+}
+
+#[test]
 fn first_arrival_has_no_regard_to_a_branch_that_ended() {
     let documented = "1002 a {v: 0} t {v: 0}
                       1601 end2 {v: 1}

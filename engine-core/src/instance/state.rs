@@ -236,8 +236,12 @@ impl FlowInstance {
     }
 
     /// Where a flow stands; one that would run is suspended or aborted with its instance.
+    ///
+    /// An instance that was terminated is held no longer, so a sub flow that outlives it runs, as without the hold.
     pub fn status_of(&self, flow: FlowIndex) -> FlowStatus {
-        match (self.flow(flow).map(|flow| flow.status), self.hold()) {
+        let may_go_on = self.root().is_some_and(|root| root.status == FlowStatus::Running);
+        let hold = self.hold().filter(|_| may_go_on);
+        match (self.flow(flow).map(|flow| flow.status), hold) {
             (Some(FlowStatus::Running), Some(hold)) => hold.status,
             (Some(status), _) => status,
             (None, _) => FlowStatus::Default,
