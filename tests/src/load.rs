@@ -2,7 +2,7 @@
 //! answer, receipt and checkpoint after they got it. Knows nothing of what becomes of the process.
 
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
@@ -93,6 +93,8 @@ pub enum Line {
         /// The signed note.
         note: String,
     },
+    /// A backup was made, of so many records.
+    Backup(u64),
     /// Something that must not happen.
     Fault(String),
 }
@@ -129,6 +131,13 @@ pub struct Work {
     pub receipts: u64,
     /// Whether the process ends without a word as soon as the last command was given, while others are in hand.
     pub ends_abruptly: bool,
+    /// Whether backups are made beside the data directory, now and then, while commands go on.
+    pub backs_up: bool,
+}
+
+/// Where the backups of a data directory are made.
+pub fn backup_of(dir: &Path) -> PathBuf {
+    dir.with_extension("backup")
 }
 
 /// Works on a data directory and closes the engine when the work is done.
@@ -174,6 +183,7 @@ pub fn work(dir: &Path, load: Work) {
                     given: 0,
                     receipts: load.receipts,
                     ends_abruptly: load.ends_abruptly,
+                    backup: (load.backs_up && client == 0).then(|| backup_of(dir)),
                     left,
                 }
                 .work();
@@ -234,6 +244,7 @@ struct Client<'e> {
     given: u64,
     receipts: u64,
     ends_abruptly: bool,
+    backup: Option<PathBuf>,
     /// Commands that all clients together may still give.
     left: &'e AtomicU64,
 }
@@ -299,6 +310,9 @@ impl Client<'_> {
                 let key = self.engine.public_key()?;
                 say(&Line::Checkpoint { key, note });
             }
+        }
+        if let Some(backup) = self.backup.as_ref().filter(|_| self.dice.percent(8)) {
+            say(&Line::Backup(self.engine.backup(backup, |_| {})?.records));
         }
         Ok(())
     }

@@ -69,6 +69,7 @@ fn main() -> ExitCode {
                 commands,
                 receipts,
                 ends_abruptly: false,
+                backs_up: false,
             },
         );
         return ExitCode::SUCCESS;
@@ -265,6 +266,7 @@ impl Ledger {
                     self.open.remove(&id);
                     self.refused.insert(id);
                 }
+                Ok(Line::Backup(_)) => {}
                 Ok(line @ (Line::Receipt { .. } | Line::Checkpoint { .. })) => {
                     if let Err(what) = self.kept.keep(&line) {
                         self.faults.push(what);

@@ -80,6 +80,7 @@ fn main() -> ExitCode {
                 commands: arguments.commands,
                 receipts: arguments.receipts,
                 ends_abruptly: arguments.abruptly,
+                backs_up: false,
             },
         ),
         Some(Part::Read) => match open(dir, 1 << 16).and_then(|engine| read(&engine)) {

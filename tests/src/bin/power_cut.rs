@@ -10,11 +10,11 @@ use std::time::Duration;
 
 use clap::Parser;
 use flowledger::store::SignedCheckpoint;
-use flowledger::{BlockingEngine, EngineError, StartProcessParam};
+use flowledger::{BlockingEngine, Engine, EngineError, StartProcessParam};
 use flowledger_tests::child::{tell, this};
 use flowledger_tests::dice::Dice;
 use flowledger_tests::kept::Kept;
-use flowledger_tests::load::{Line, Work, deploy, open, to_hex, work};
+use flowledger_tests::load::{Line, Work, backup_of, deploy, open, to_hex, work};
 use flowledger_tests::power_cut::{Omitted, Unsynced, build, delicate_moments};
 use flowledger_tests::trace::{Change, Moment, SyncCall, Trace, is_possible, record};
 use serde::{Deserialize, Serialize};
@@ -111,6 +111,7 @@ fn main() -> ExitCode {
                 commands,
                 receipts,
                 ends_abruptly: abruptly,
+                backs_up: true,
             };
             work(&arguments.dir, load);
             ExitCode::SUCCESS
@@ -165,6 +166,8 @@ struct Verdict {
     lost: u64,
     /// Receipts and checkpoints that were compared.
     kept: u64,
+    /// Whether there was a backup.
+    backup: bool,
     faults: Vec<String>,
 }
 
@@ -195,16 +198,22 @@ fn check(dir: &Path, life: &Path, moment: Moment) -> Verdict {
         acknowledged: 0,
         lost: 0,
         kept: 0,
+        backup: false,
         faults: Vec::new(),
     };
     let mut kept = Kept::default();
     let mut answered = BTreeMap::new();
+    let mut backed_up = 0;
     for (_, line) in life.said.iter().filter(|(said, _)| *said < moment) {
         if let Line::Answered(id, answer) = line {
             answered.insert(id.clone(), answer["version"].as_u64().unwrap_or(0));
         }
+        if let Line::Backup(records) = line {
+            backed_up = *records;
+        }
         verdict.faults.extend(kept.keep(line).err());
     }
+    check_backup(&backup_of(dir), &life, backed_up, &mut verdict);
     verdict.acknowledged = answered.len() as u64;
     verdict.kept = (kept.receipts() + kept.checkpoints()) as u64;
     let saved = SignedCheckpoint::load(dir.join("checkpoint"));
@@ -239,6 +248,32 @@ fn check(dir: &Path, life: &Path, moment: Moment) -> Verdict {
     }
     drop(engine);
     verdict
+}
+
+/// A backup that was made is there; one that is there is whole.
+fn check_backup(path: &Path, life: &Life, backed_up: u64, verdict: &mut Verdict) {
+    if !path.exists() {
+        if backed_up > 0 {
+            verdict
+                .faults
+                .push(format!("a backup of {backed_up} records was made and is lost"));
+        }
+        return;
+    }
+    verdict.backup = true;
+    let copy = Engine::builder().copy(path).open();
+    match copy.and_then(|engine| read(&engine.blocking())) {
+        Ok(log) => {
+            let same = log.iter().zip(&life.log).all(|(here, there)| here.leaf == there.leaf);
+            if !same || (log.len() as u64) < backed_up || log.len() > life.log.len() {
+                let count = log.len();
+                verdict.faults.push(format!(
+                    "the backup holds {count} records, and is not the log of {backed_up}"
+                ));
+            }
+        }
+        Err(error) => verdict.faults.push(format!("the backup: {error}")),
+    }
 }
 
 fn compare(
@@ -316,6 +351,7 @@ struct Figures {
     refused_empty: u64,
     looked_for: u64,
     kept: u64,
+    backups: u64,
     unacknowledged: u64,
     lost: u64,
     by_style: BTreeMap<&'static str, u64>,
@@ -333,7 +369,7 @@ impl std::fmt::Display for Figures {
             f,
             "recorded: writes {}, bytes {}, into space of before {}, syncs {} ({} left out), names changed {}, acknowledged {}\n\
              images {}, opened {}, refused with nothing acknowledged {}, unsynced {}\n\
-             compared: acknowledged {}, proofs {}, unacknowledged and there {}, lost {}, faults {}",
+             compared: acknowledged {}, proofs {}, backups {}, unacknowledged and there {}, lost {}, faults {}",
             self.writes,
             self.bytes,
             self.reused,
@@ -347,6 +383,7 @@ impl std::fmt::Display for Figures {
             styles.join(" "),
             self.looked_for,
             self.kept,
+            self.backups,
             self.unacknowledged,
             self.lost,
             self.faults.len()
@@ -458,6 +495,7 @@ fn live(
         figures.refused_empty += u64::from(!verdict.opens && verdict.faults.is_empty());
         figures.looked_for += verdict.acknowledged;
         figures.kept += verdict.kept;
+        figures.backups += u64::from(verdict.backup);
         figures.unacknowledged += verdict.unacknowledged;
         figures.lost += verdict.lost;
         let place = format!(
@@ -574,6 +612,7 @@ fn judge(image: &Path, life: &Path, moment: Moment) -> Verdict {
         acknowledged: 0,
         lost: 0,
         kept: 0,
+        backup: false,
         faults: vec![what],
     };
     match tell(&arguments, PATIENCE) {
