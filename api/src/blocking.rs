@@ -15,11 +15,11 @@ use crate::operation::{
     AddedCosignatures, CommitTaskParam, CommitTaskResult, CreateFlowParam, CreateFlowResult, DeployFlowParam,
     DeployFlowResult, DeployModel, ElementInstanceListResult, FlowInstanceList, FlowInstanceResult, FlowModuleList,
     FlowModuleResult, FlowSwitchParam, FlowSwitchResult, GetFlowModuleParam, InstanceDataListResult, InstanceDiff,
-    InstanceQuery, LifecycleParam, LifecycleResult, ListParam, LogCheckpoint, LogGrowth, LogRecord, ModuleFilter,
-    NodeInstanceListResult, NodeInstanceResult, Receipt, ReceiptParam, RedoRollbackParam, RollbackTargetListResult,
-    RollbackTaskParam, RollbackTaskResult, RollbackToParam, StartProcessParam, StartProcessResult, StateCertificate,
-    StreamState, TerminateProcessParam, TerminateResult, UpdateFlowParam, UpdateFlowResult, VerifyProgress,
-    VerifyReport,
+    InstanceQuery, LifecycleParam, LifecycleResult, ListParam, LogCheckpoint, LogGrowth, LogProgress, LogRecord,
+    ModuleFilter, NodeInstanceListResult, NodeInstanceResult, Receipt, ReceiptParam, RedoRollbackParam,
+    RollbackTargetListResult, RollbackTaskParam, RollbackTaskResult, RollbackToParam, StartProcessParam,
+    StartProcessResult, StateCertificate, StreamState, TerminateProcessParam, TerminateResult, UpdateFlowParam,
+    UpdateFlowResult, VerifyReport,
 };
 
 /// An engine whose operations wait for their answer.
@@ -91,9 +91,9 @@ impl BlockingEngine {
         fork(param: ForkParam) -> Fork;
         diff(left: impl Into<InstanceQuery>, other: &Engine, right: impl Into<InstanceQuery>) -> InstanceDiff;
         certify(size: Option<u64>, each: impl FnMut(StreamState)) -> StateCertificate;
-        export(to: impl Write, progress: impl FnMut(u64)) -> CopyReport;
-        backup(path: impl AsRef<Path>, progress: impl FnMut(u64)) -> CopyReport;
-        verify_log(progress: impl FnMut(VerifyProgress)) -> VerifyReport;
+        export(to: impl Write, progress: impl FnMut(LogProgress)) -> CopyReport;
+        backup(path: impl AsRef<Path>, progress: impl FnMut(LogProgress)) -> CopyReport;
+        verify_log(progress: impl FnMut(LogProgress)) -> VerifyReport;
         close() -> ();
     }
 }

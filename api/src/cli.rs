@@ -12,6 +12,7 @@ mod instance;
 mod lifecycle;
 mod log;
 mod output;
+mod progress;
 mod receipt;
 mod replay;
 mod rollback;

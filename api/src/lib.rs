@@ -20,6 +20,7 @@ mod lane;
 mod operation;
 mod pause;
 mod proofs;
+mod roots;
 mod time_out;
 mod verification;
 

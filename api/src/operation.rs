@@ -47,7 +47,7 @@ pub use get_node_instance::NodeInstanceResult;
 pub use get_rollback_targets::RollbackTargetListResult;
 pub use lifecycle::{LifecycleParam, LifecycleResult};
 pub use lists::{FlowInstanceList, FlowInstanceSummary, FlowModuleList, FlowModuleSummary, ListParam, ModuleFilter};
-pub use log::{CheckpointReport, LogFault, LogRecord, Proven, Span, VerifyProgress, VerifyReport, Witness};
+pub use log::{CheckpointReport, LogFault, LogProgress, LogRecord, Proven, Span, VerifyReport, Witness};
 pub(crate) use log::{Walk, fault_of};
 pub use query::InstanceQuery;
 pub(crate) use receipt::hex;

@@ -13,6 +13,7 @@ use serde::Serialize;
 use tempfile::NamedTempFile;
 
 use crate::cli::failure::Failure;
+use crate::cli::progress::Bar;
 use crate::cli::receipt::key_of;
 use crate::cli::session::{Access, Session};
 use crate::cli::words::{self, count};
@@ -110,9 +111,11 @@ pub(crate) fn export(session: &Session, args: &ExportArgs) -> Result<(), Failure
     };
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     // It gets its name when it is whole.
+    let bar = Bar::new(session);
     let mut file = NamedTempFile::new_in(parent.unwrap_or(Path::new("."))).map_err(unwritable)?;
-    let report = engine.export(&mut file, |_| {})?;
+    let report = engine.export(&mut file, |progress| bar.show(progress))?;
     engine.close()?;
+    drop(bar);
     file.as_file().sync_all().map_err(unwritable)?;
     file.persist(path).map_err(|error| unwritable(error.error))?;
     tell_copy(session, &report, path, "export")
@@ -132,7 +135,9 @@ fn unwritten(error: EngineError) -> Failure {
 /// Writes a backup.
 pub(crate) fn backup(session: &Session, path: &Path) -> Result<(), Failure> {
     let engine = session.open(Access::Existing)?;
-    let report = engine.backup(path, |_| {})?;
+    let bar = Bar::new(session);
+    let report = engine.backup(path, |progress| bar.show(progress))?;
+    drop(bar);
     engine.close()?;
     tell_copy(session, &report, path, "backup")
 }
@@ -143,7 +148,10 @@ pub(crate) fn import(session: &Session, args: &RestoreArgs) -> Result<(), Failur
     let file = File::open(&args.file)
         .map_err(|error| session.unusable(format!("{} cannot be read: {error}", args.file.display())))?;
     let target = session.data();
-    let made = flowledger::import(BufReader::with_capacity(1 << 18, file), &target, &options, |_| {});
+    let bar = Bar::new(session);
+    let from = BufReader::with_capacity(1 << 18, file);
+    let made = flowledger::import(from, &target, &options, |progress| bar.show(progress));
+    drop(bar);
     let report = made.map_err(|error| refused(session, &error))?;
     tell_store(session, &report, &target)
 }
@@ -152,7 +160,9 @@ pub(crate) fn import(session: &Session, args: &RestoreArgs) -> Result<(), Failur
 pub(crate) fn restore(session: &Session, args: &RestoreArgs) -> Result<(), Failure> {
     let options = options(session, &args.fit)?;
     let target = session.data();
-    let made = flowledger::restore(&args.file, &target, &options, |_| {});
+    let bar = Bar::new(session);
+    let made = flowledger::restore(&args.file, &target, &options, |progress| bar.show(progress));
+    drop(bar);
     let report = made.map_err(|error| refused(session, &error))?;
     tell_store(session, &report, &target)
 }
@@ -164,7 +174,9 @@ pub(crate) fn salvage(session: &Session, args: &SalvageArgs) -> Result<(), Failu
         size: args.size,
     };
     let damaged = session.data();
-    let made = flowledger::salvage(&damaged, &args.target, &options, |_| {});
+    let bar = Bar::new(session);
+    let made = flowledger::salvage(&damaged, &args.target, &options, |progress| bar.show(progress));
+    drop(bar);
     let report = made.map_err(|error| refused(session, &error))?;
     if session.out.is_json() {
         return done(session, &report);

@@ -4,13 +4,13 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 use flowledger::{CheckpointReport, LogRecord, ResultCode, VerifyReport, Witness};
-use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::cli::certify::{self, CERTIFY_HELP, CertifyArgs};
 use crate::cli::copies::{self, EXPORT_HELP, ExportArgs, RESTORE_HELP, RestoreArgs, SALVAGE_HELP, SalvageArgs};
 use crate::cli::failure::Failure;
+use crate::cli::progress::Bar;
 use crate::cli::receipt::{self, CosignArgs, RECEIPT_HELP, ReceiptArgs};
 use crate::cli::session::{Access, Session};
 use crate::cli::story::{self, Teller};
@@ -18,8 +18,6 @@ use crate::cli::words::{count, hex};
 
 /// Records shown unless asked for otherwise.
 const LIMIT: usize = 100;
-/// How progress looks on a terminal.
-const PROGRESS: &str = "{bar:40} {human_pos} of {human_len} records, {per_sec}, {eta} left";
 
 /// What can be asked of the log.
 #[derive(Subcommand)]
@@ -212,13 +210,9 @@ fn verify(session: &Session, rebuild_tree: bool) -> Result<(), Failure> {
     if rebuild_tree {
         engine.rebuild_tree()?;
     }
-    let bar = progress_bar(session);
-    let report = engine.verify_log(|progress| {
-        bar.set_length(progress.of);
-        bar.set_position(progress.position);
-    });
-    bar.finish_and_clear();
-    let report = report?;
+    let bar = Bar::new(session);
+    let report = engine.verify_log(|progress| bar.show(progress))?;
+    drop(bar);
     engine.close()?;
     let code = if report.fault.is_none() {
         ResultCode::Success
@@ -257,19 +251,6 @@ fn verify(session: &Session, rebuild_tree: bool) -> Result<(), Failure> {
     } else {
         Err(Failure::Found)
     }
-}
-
-/// A bar on standard error, if that is a terminal and a person reads it; otherwise nothing.
-fn progress_bar(session: &Session) -> ProgressBar {
-    if session.out.is_json() {
-        return ProgressBar::hidden();
-    }
-    let bar = ProgressBar::new(0);
-    // The template is a constant; a bar of another look is still a bar.
-    if let Ok(style) = ProgressStyle::with_template(PROGRESS) {
-        bar.set_style(style);
-    }
-    bar
 }
 
 /// How far the log is proven, and what is not.

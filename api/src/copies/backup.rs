@@ -24,7 +24,7 @@ use super::{
 };
 use crate::engine::Engine;
 use crate::error::EngineError;
-use crate::operation::{LogRecord, hex};
+use crate::operation::{LogProgress, LogRecord, hex};
 use crate::pause::pause;
 use crate::proofs::{self, Kept};
 
@@ -41,7 +41,7 @@ pub(super) struct Begun {
 }
 
 impl Engine {
-    /// Writes the log, as it is now, into one file, while commands go on. `progress` is told the position reached.
+    /// Writes the log, as it is now, into one file, while commands go on. `progress` is told how far it is.
     ///
     /// Every record is compared with its leaf hash, and the whole with the kept checkpoints. The file gets its name when it
     /// is whole and on disk; one that is there already is replaced. It holds the log and its checkpoints, and not the log's
@@ -53,17 +53,18 @@ impl Engine {
     pub async fn backup(
         &self,
         path: impl AsRef<Path>,
-        mut progress: impl FnMut(u64),
+        mut progress: impl FnMut(LogProgress),
     ) -> Result<CopyReport, EngineError> {
         let path = path.as_ref();
         let backed_up = async {
             let mut file = NewFile::begin(path)?;
             let copy = self.begin_copy();
             file.head(&copy.head)?;
+            let of = copy.head.size;
             let (report, root) = self
                 .copy_records(copy, |position, _, bytes, _| {
                     file.sized(bytes)?;
-                    progress(position);
+                    progress(LogProgress { position, of });
                     Ok(())
                 })
                 .await?;

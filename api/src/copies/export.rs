@@ -22,7 +22,7 @@ use super::{
 };
 use crate::engine::Engine;
 use crate::error::EngineError;
-use crate::operation::hex;
+use crate::operation::{LogProgress, hex};
 
 /// The number of the form that this release writes.
 const FORM: u32 = 1;
@@ -65,7 +65,7 @@ struct EndLine {
 }
 
 impl Engine {
-    /// Writes the log, as it is now, as JSON lines, while commands go on. `progress` is told the position reached.
+    /// Writes the log, as it is now, as JSON lines, while commands go on. `progress` is told how far it is.
     ///
     /// Every record is compared with its leaf hash, and the whole with the kept checkpoints, so a log that is damaged or was
     /// rewritten is not exported as a good one: what was written until then has no last line, and is refused by [`import`].
@@ -74,12 +74,17 @@ impl Engine {
     ///
     /// # Errors
     /// 7008 a store that cannot be read, or a writer that fails; 7800, 7803 a log that is not what was written.
-    pub async fn export(&self, to: impl Write, mut progress: impl FnMut(u64)) -> Result<CopyReport, EngineError> {
+    pub async fn export(
+        &self,
+        to: impl Write,
+        mut progress: impl FnMut(LogProgress),
+    ) -> Result<CopyReport, EngineError> {
         let exported = async {
             let mut to = std::io::BufWriter::new(to);
             let failed = |error| io_error("writing the export", error);
             let copy = self.begin_copy();
             let head = &copy.head;
+            let of = head.size;
             let line = HeadLine {
                 flowledger_export: FORM,
                 origin: hex(&head.origin),
@@ -106,7 +111,7 @@ impl Engine {
                             record: &record,
                         },
                     )?;
-                    progress(position);
+                    progress(LogProgress { position, of });
                     Ok(())
                 })
                 .await?;

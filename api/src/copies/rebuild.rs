@@ -15,13 +15,13 @@ use super::walk::{Walk, check_signatures};
 use super::{CopyReader, Head, Next, READ_BATCH, RestoreOptions, RestoreReport, damaged, io_error, missing};
 use crate::builder::CHECKPOINT_FILE;
 use crate::error::EngineError;
-use crate::operation::{CheckpointReport, Span, hex};
+use crate::operation::{CheckpointReport, LogProgress, Span, hex};
 use crate::proofs::{self, Kept, PARTITION};
 
 /// Bytes of records that are appended at once, unless a single one is larger.
 const BATCH_BYTES: usize = 1 << 20;
 
-/// Makes a store of an export, in a directory that does not exist yet or is empty. `progress` is told the position reached.
+/// Makes a store of an export, in a directory that does not exist yet or is empty. `progress` is told how far it is.
 ///
 /// What counts are the records' exact bytes: a line whose readable form is not that of its bytes is refused, and so is an
 /// export that is not whole. The store appears whole, or not at all. The log's key is not in an export: put `log.key` back
@@ -34,7 +34,7 @@ pub fn import(
     from: impl BufRead,
     target: impl AsRef<Path>,
     options: &RestoreOptions,
-    progress: impl FnMut(u64),
+    progress: impl FnMut(LogProgress),
 ) -> Result<RestoreReport, EngineError> {
     rebuild(&mut ExportReader::begin(from)?, target.as_ref(), options, progress)
 }
@@ -47,7 +47,7 @@ pub fn restore(
     backup: impl AsRef<Path>,
     target: impl AsRef<Path>,
     options: &RestoreOptions,
-    progress: impl FnMut(u64),
+    progress: impl FnMut(LogProgress),
 ) -> Result<RestoreReport, EngineError> {
     rebuild(
         &mut BackupReader::begin(backup.as_ref())?,
@@ -92,7 +92,7 @@ pub(super) fn rebuild(
     reader: &mut dyn CopyReader,
     target: &Path,
     options: &RestoreOptions,
-    progress: impl FnMut(u64),
+    progress: impl FnMut(LogProgress),
 ) -> Result<RestoreReport, EngineError> {
     let Head {
         origin,
@@ -186,8 +186,9 @@ fn fill(
     reader: &mut dyn CopyReader,
     walk: &mut Walk,
     mut append: impl FnMut(Vec<(StreamId, Revision, Arc<[u8]>)>) -> Result<(), AppendError>,
-    mut progress: impl FnMut(u64),
+    mut progress: impl FnMut(LogProgress),
 ) -> Result<(), EngineError> {
+    let of = reader.head().size;
     let mut batch = Vec::new();
     let mut bytes = 0;
     let (size, root) = loop {
@@ -202,11 +203,17 @@ fn fill(
         if batch.len() >= READ_BATCH || bytes >= BATCH_BYTES {
             bytes = 0;
             put(&mut append, std::mem::take(&mut batch), walk.size())?;
-            progress(walk.size());
+            progress(LogProgress {
+                position: walk.size(),
+                of,
+            });
         }
     };
     put(&mut append, batch, walk.size())?;
-    progress(walk.size());
+    progress(LogProgress {
+        position: walk.size(),
+        of,
+    });
     if size != walk.size() || root != walk.root() {
         return Err(wrong_root(&root, walk));
     }

@@ -1,9 +1,9 @@
 //! Salvage: a new store with the records of a damaged one, up to its first fault, and an account of what is lost.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use flowledger_engine_core::codec;
-use flowledger_event_store::{DamagedStore, Offset, StoreError, Stored, leaf_hash};
+use flowledger_event_store::{DamagedStore, Offset, StoreError, Stored};
 use serde::Serialize;
 
 use super::rebuild::rebuild;
@@ -11,7 +11,7 @@ use super::walk::Walk;
 use super::{CopyReader, Head, Next, READ_BATCH, RestoreOptions, RestoreReport, damaged, unusable};
 use crate::builder::CHECKPOINT_FILE;
 use crate::error::EngineError;
-use crate::operation::LogFault;
+use crate::operation::{LogFault, LogProgress, fault_of};
 use crate::proofs::Kept;
 
 /// What a salvaged store must fit, and how far salvage goes.
@@ -43,7 +43,7 @@ pub struct SalvageReport {
     pub notes: Vec<String>,
 }
 
-/// Makes a store of what can still be read of a damaged one. `progress` is told the position reached.
+/// Makes a store of what can still be read of a damaged one. `progress` is told how far it is.
 ///
 /// Every record from the first on is taken, up to the first one that is missing, does not match its hash, or is not the next of
 /// its stream. The damaged directory is read and not changed; a copy of its files is made beside the target for the time being.
@@ -56,7 +56,7 @@ pub fn salvage(
     from: impl AsRef<Path>,
     target: impl AsRef<Path>,
     options: &SalvageOptions,
-    progress: impl FnMut(u64),
+    progress: impl FnMut(LogProgress),
 ) -> Result<SalvageReport, EngineError> {
     let (from, target) = (from.as_ref(), target.as_ref());
     let store = DamagedStore::open(from, &scratch(target)?)?;
@@ -108,7 +108,7 @@ pub fn salvage(
 
 /// How many records are good, from the first on, and what ends them.
 fn extent(store: &DamagedStore) -> (u64, Option<LogFault>) {
-    let mut versions = std::collections::HashMap::new();
+    let mut versions = BTreeMap::new();
     let mut size = 0;
     let ended = |size: u64, what: String| {
         (
@@ -133,7 +133,7 @@ fn extent(store: &DamagedStore) -> (u64, Option<LogFault>) {
             return (size, None);
         }
         for stored in batch {
-            if let Some(what) = fault_of(&stored, size + 1, &mut versions) {
+            if let Some(what) = fault_of(&stored, size + 1, Some(&mut versions)) {
                 return ended(size, what);
             }
             if let Some((offset, leaf)) = store.mark().filter(|(offset, _)| offset.get() == size + 1)
@@ -147,29 +147,6 @@ fn extent(store: &DamagedStore) -> (u64, Option<LogFault>) {
             size += 1;
         }
     }
-}
-
-fn fault_of(stored: &Stored, position: u64, versions: &mut std::collections::HashMap<[u8; 16], u64>) -> Option<String> {
-    if stored.offset.get() != position {
-        return Some("it is missing".to_owned());
-    }
-    if leaf_hash(&stored.record) != stored.leaf {
-        return Some("the bytes do not match the leaf hash written with them".to_owned());
-    }
-    let record = match codec::decode(&stored.record) {
-        Ok(record) => record,
-        Err(error) => return Some(error.to_string()),
-    };
-    let envelope = record.envelope();
-    let version = versions.entry(envelope.stream).or_insert(0);
-    if envelope.version != *version + 1 {
-        return Some(format!(
-            "version {} of its stream follows version {version}",
-            envelope.version
-        ));
-    }
-    *version += 1;
-    None
 }
 
 /// A directory beside the target for the copy.

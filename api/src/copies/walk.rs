@@ -1,23 +1,20 @@
 //! Going over a log's records once: each is checked by itself, and the tree over them grows, with its roots where checkpoints
 //! speak of them.
 
-use std::collections::BTreeMap;
-
 use flowledger_engine_core::codec;
 use flowledger_engine_core::event::AnyRecord;
-use flowledger_event_store::merkle::{Edge, TreeHash};
+use flowledger_event_store::merkle::TreeHash;
 use flowledger_event_store::{Offset, PublicKey, Revision, SignedCheckpoint, StreamId, leaf_hash};
 
 use super::damaged;
 use crate::error::EngineError;
 use crate::operation::{CheckpointReport, hex};
 use crate::proofs;
+use crate::roots::Roots;
 
 /// A walk over records, from the first on.
 pub(super) struct Walk {
-    edge: Edge,
-    wanted: Vec<u64>,
-    roots: BTreeMap<u64, TreeHash>,
+    roots: Roots,
 }
 
 /// A record that was found good.
@@ -31,13 +28,10 @@ pub(super) struct Passed {
 impl Walk {
     /// A walk that remembers the roots that these checkpoints speak of.
     pub(super) fn past<'a>(checkpoints: impl IntoIterator<Item = &'a SignedCheckpoint>) -> Self {
-        let mut walk = Self {
-            edge: Edge::default(),
-            wanted: checkpoints.into_iter().map(|signed| signed.checkpoint().size).collect(),
-            roots: BTreeMap::new(),
-        };
-        walk.look();
-        walk
+        let sizes = checkpoints.into_iter().map(|signed| signed.checkpoint().size);
+        Self {
+            roots: Roots::at_sizes(sizes.collect()),
+        }
     }
 
     /// Looks at the next record.
@@ -47,8 +41,7 @@ impl Walk {
         let record = codec::decode(bytes).map_err(|error| EngineError::unreadable(error, position))?;
         let envelope = record.envelope();
         let (stream, revision) = (StreamId::from_bytes(envelope.stream), Revision::new(envelope.version));
-        self.edge.append(&leaf);
-        self.look();
+        self.roots.pass(&leaf);
         Ok(Passed {
             stream,
             revision,
@@ -59,18 +52,18 @@ impl Walk {
 
     /// How many records were passed.
     pub(super) fn size(&self) -> u64 {
-        self.edge.size()
+        self.roots.size()
     }
 
     /// The root over them.
     pub(super) fn root(&self) -> TreeHash {
-        self.edge.root()
+        self.roots.now()
     }
 
     /// How a checkpoint compares with what was passed; where it is contradicted, the second says how.
     pub(super) fn compare(&self, signed: &SignedCheckpoint) -> (CheckpointReport, Option<String>) {
         let checkpoint = signed.checkpoint();
-        let contradiction = proofs::contradiction(checkpoint, self.size(), self.roots.get(&checkpoint.size));
+        let contradiction = proofs::contradiction(checkpoint, self.size(), self.roots.at(checkpoint.size));
         let report = CheckpointReport {
             size: checkpoint.size,
             root: hex(&checkpoint.root),
@@ -78,13 +71,6 @@ impl Walk {
             continued: contradiction.is_none(),
         };
         (report, contradiction)
-    }
-
-    fn look(&mut self) {
-        let size = self.edge.size();
-        if self.wanted.contains(&size) {
-            self.roots.insert(size, self.edge.root());
-        }
     }
 }
 

@@ -6,7 +6,7 @@ use flowledger_engine_core::codec;
 use flowledger_engine_core::event::AnyRecord;
 use flowledger_engine_core::id::FlowInstanceId;
 use flowledger_engine_core::result_code::CodeContext;
-use flowledger_event_store::merkle::{Edge, TreeHash};
+use flowledger_event_store::merkle::TreeHash;
 use flowledger_event_store::{LogPoint, Marks, MerkleError, Offset, Revision, StoreError, Stored, StreamId, leaf_hash};
 use serde::Serialize;
 
@@ -15,6 +15,7 @@ use crate::error::EngineError;
 use crate::operation::receipt::hex;
 use crate::operation::request::{Check, Most};
 use crate::proofs::{self, KeptCheckpoints};
+use crate::roots::Roots;
 
 /// Records read at a time.
 const READ_BATCH: usize = 1_000;
@@ -118,7 +119,7 @@ pub struct Span {
 
 /// How far a verification has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct VerifyProgress {
+pub struct LogProgress {
     /// Records verified.
     pub position: u64,
     /// Records to verify.
@@ -212,7 +213,7 @@ impl Engine {
     ///
     /// # Errors
     /// 7008: a store that cannot be read. What is wrong with records, tiles and checkpoints is in the report.
-    pub async fn verify_log(&self, mut progress: impl FnMut(VerifyProgress)) -> Result<VerifyReport, EngineError> {
+    pub async fn verify_log(&self, mut progress: impl FnMut(LogProgress)) -> Result<VerifyReport, EngineError> {
         let mut report = VerifyReport::default();
         let mut heads: BTreeMap<[u8; 16], u64> = BTreeMap::new();
         let stored = self.proofs().stored();
@@ -257,7 +258,7 @@ impl Engine {
                     Some(what) => Some(LogFault { position, what }),
                 }
             });
-            progress(VerifyProgress {
+            progress(LogProgress {
                 position: report.records,
                 of: head,
             });
@@ -268,7 +269,7 @@ impl Engine {
         }
         report.streams = heads.len() as u64;
         if report.fault.is_none() {
-            report.root = Some(hex(&walk.edge.root()));
+            report.root = Some(hex(&walk.roots.now()));
         }
         self.compare(stored, &walk, &mut report)
             .await
@@ -280,7 +281,7 @@ impl Engine {
 
     /// Compares what was read with the kept checkpoints and with the tree's tiles.
     async fn compare(&self, kept: KeptCheckpoints, walk: &Walk, report: &mut VerifyReport) -> Result<(), EngineError> {
-        let read = walk.edge.size();
+        let read = walk.roots.size();
         let is_whole = report.fault.is_none();
         let fault = |position, what| Some(LogFault { position, what });
         let checkpoints = match kept {
@@ -294,7 +295,7 @@ impl Engine {
         };
         for signed in checkpoints {
             let checkpoint = signed.checkpoint();
-            let root = walk.roots.get(&checkpoint.size);
+            let root = walk.roots.at(checkpoint.size);
             // Behind a fault nothing was read, so nothing is known.
             if root.is_none() && !is_whole {
                 continue;
@@ -313,7 +314,7 @@ impl Engine {
         }
         if report.fault.is_none() && self.proofs().is_in_use() {
             let what = match self.proofs().root(read).await {
-                Ok(root) if root == walk.edge.root() => return Ok(()),
+                Ok(root) if root == walk.roots.now() => return Ok(()),
                 Ok(_) => {
                     "the tree's tiles lead to another root than the records; `log verify --rebuild-tree`".to_owned()
                 }
@@ -328,12 +329,9 @@ impl Engine {
     }
 }
 
-/// The tree over the records that were read: its right edge, and its roots where a mark or a checkpoint speaks of them.
+/// The records that were read: the tree over them, and what a mark beside the log says of them.
 pub(crate) struct Walk {
-    edge: Edge,
-    /// Sizes to look at, with the roots found.
-    roots: BTreeMap<u64, TreeHash>,
-    wanted: Vec<u64>,
+    roots: Roots,
     /// Records that the mark beside the log names.
     marked: Vec<LogPoint>,
 }
@@ -346,14 +344,10 @@ impl Walk {
             KeptCheckpoints::None | KeptCheckpoints::Unusable(_) => Vec::new(),
         };
         wanted.extend(marks.map(|marks| marks.found.offset.get()));
-        let mut walk = Self {
-            edge: Edge::default(),
-            roots: BTreeMap::new(),
-            wanted,
+        Self {
+            roots: Roots::at_sizes(wanted),
             marked: marks.map_or_else(Vec::new, |marks| vec![marks.found, marks.durable]),
-        };
-        walk.look();
-        walk
+        }
     }
 
     /// Why the mark beside the log says otherwise.
@@ -365,30 +359,22 @@ impl Walk {
 
     /// How many records were passed.
     pub(crate) fn size(&self) -> u64 {
-        self.edge.size()
+        self.roots.size()
     }
 
     /// The root at a size that a checkpoint or the mark speaks of.
     pub(crate) fn root(&self, size: u64) -> Option<&TreeHash> {
-        self.roots.get(&size)
+        self.roots.at(size)
     }
 
     /// Goes on past the next record.
     pub(crate) fn pass(&mut self, leaf: &TreeHash) {
-        self.edge.append(leaf);
-        self.look();
-    }
-
-    fn look(&mut self) {
-        let size = self.edge.size();
-        if self.wanted.contains(&size) {
-            self.roots.insert(size, self.edge.root());
-        }
+        self.roots.pass(leaf);
     }
 
     /// Says how far what was read is proven, and which part of it is not.
     fn weigh(&self, marks: Option<Marks>, report: &mut VerifyReport) {
-        let read = self.edge.size();
+        let read = self.roots.size();
         let checkpoints = report.checkpoints.iter().filter(|checkpoint| checkpoint.continued);
         let signed = checkpoints.clone().map(|checkpoint| checkpoint.size).max().unwrap_or(0);
         let mut proofs: Vec<Proven> = checkpoints
@@ -406,9 +392,9 @@ impl Walk {
         if let Some(marks) = marks {
             let size = marks.durable.offset.get().min(read);
             let root = if size == read {
-                Some(self.edge.root())
+                Some(self.roots.now())
             } else {
-                self.roots.get(&size).copied()
+                self.roots.at(size).copied()
             };
             proofs.extend(root.filter(|_| size > 0).map(|root| Proven {
                 size,
