@@ -49,7 +49,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     // Nothing was overwritten: four records, one per command, and the step that was walked back is in the history.
     assert_eq!(engine.instance_records(instance.clone())?.len(), 4);
     for element in engine.get_history_element_list(&instance)?.element_instance_list {
-        println!("{} {}", element.status, element.model_key);
+        let walked_back = if element.status == 4 { " (walked back)" } else { "" };
+        println!("{}{walked_back}", element.model_key);
     }
     engine.close()?;
     Ok(())

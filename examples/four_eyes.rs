@@ -2,9 +2,10 @@
 //!
 //! Run it with `cargo run -p flowledger --example four_eyes`.
 
+use flowledger::event::InstanceEvent;
 use flowledger::plug_in::{ElementPlugIn, ElementVisit, Step};
 use flowledger::{
-    Actor, BlockingEngine, CommitTaskParam, DeployModel, Element, Engine, FlowInstanceId, NodeInstanceId,
+    Actor, AnyRecord, BlockingEngine, CommitTaskParam, DeployModel, Element, Engine, FlowInstanceId, NodeInstanceId,
     StartProcessParam, Value,
 };
 
@@ -70,7 +71,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let engine = Engine::builder().in_memory().element(FourEyes).open()?.blocking();
     let wrong = PAYMENT.replace("\"people\":2", "\"people\":1");
     let refused = engine.deploy_model(DeployModel::new("payment", &wrong));
-    println!("{}", refused.err().ok_or("it deploys")?);
+    println!("people=1 is refused: {}\n", refused.err().ok_or("it deploys")?);
 
     let deployed = engine.deploy_model(DeployModel::new("payment", PAYMENT))?;
     let started =
@@ -84,12 +85,35 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("approved so far by {}", node.plug_in_payload.unwrap_or_default());
     assert_eq!(approve(&engine, &id, &pay, "bob"), 1000, "the flow has ended");
 
-    // Each step of the plug-in is on the record, with its name and version.
-    for record in engine.instance_records(id.clone())? {
-        println!("{}", record.to_json()?);
-    }
-    for element in engine.get_history_element_list(&id)?.element_instance_list {
-        println!("{} {}", element.status, element.model_key);
+    // Each step of the plug-in is on the record, with its name and version: reading it calls no plug-in.
+    println!("\nThe record:");
+    for record in engine.instance_records(id)? {
+        let AnyRecord::Instance(record) = &record.record else {
+            continue;
+        };
+        println!("version {}", record.given.envelope.version);
+        for event in &record.events {
+            match event {
+                InstanceEvent::PlugInStepped {
+                    plug_in,
+                    waits,
+                    payload,
+                    ..
+                } => {
+                    let does = if *waits { "waits" } else { "has passed" };
+                    let payload = payload
+                        .as_ref()
+                        .map_or_else(|| "nothing".to_owned(), ToString::to_string);
+                    println!(
+                        "  plug-in {} {} {does}, remembers {payload}",
+                        plug_in.name, plug_in.version
+                    );
+                }
+                InstanceEvent::CommitFailed { code, detail, .. } => println!("  commit failed: {code} {detail}"),
+                InstanceEvent::FlowCompleted => println!("  the flow is completed"),
+                _ => {}
+            }
+        }
     }
     engine.close()?;
     Ok(())
@@ -102,8 +126,12 @@ fn approve(engine: &BlockingEngine, id: &FlowInstanceId, task: &NodeInstanceId, 
         operator: Some(person.into()),
         ..Actor::default()
     });
+    print!("{person} approves: ");
     match engine.commit_task(commit) {
-        Ok(result) => result.err_code,
+        Ok(result) => {
+            println!("{} {}", result.err_code, result.err_msg);
+            result.err_code
+        }
         Err(error) => {
             println!("{error}");
             error.err_code()
