@@ -717,6 +717,38 @@ fn call_activity_is_committed_walked_back_into_and_ended() {
 }
 
 #[test]
+fn forked_instance_names_the_task_to_commit_next_and_the_join_that_waits() {
+    let shell = Shell::new();
+    let module = shell.deployed("onboarding");
+    let started = shell.json(0, &["instance", "start", &module, "role=admin"]);
+    let instance = text(&started, "/flowInstanceId");
+    shell.done(&["instance", "commit", &instance, "sign"]);
+
+    // One branch moved, and the others wait as well: without its name the task would not be found.
+    let moved = shell.done(&["instance", "commit", &instance, "account", "user=li"]);
+    assert!(
+        moved.contains(&format!("instance commit {instance} rights KEY=VALUE …")),
+        "{moved}"
+    );
+    let nameless = shell.run(&["instance", "commit", &instance]);
+    assert_eq!(nameless.status, 2);
+    assert!(
+        nameless.err.contains("name the task; waiting: desk (Find a desk) "),
+        "{}",
+        nameless.err
+    );
+
+    shell.done(&["instance", "commit", &instance, "training"]);
+    let shown = shell.done(&["instance", "show", &instance]);
+    assert!(shown.contains("\njoin waits  prepared (Prepared)\n"), "{shown}");
+
+    shell.done(&["instance", "terminate", &instance]);
+    let shown = shell.done(&["instance", "show", &instance]);
+    assert!(shown.contains("\nended at    desk (Find a desk)\n"), "{shown}");
+    assert!(!shown.contains("waits"), "{shown}");
+}
+
+#[test]
 fn directory_in_use_is_told() {
     let shell = Shell::new();
     shell.deployed("leave");

@@ -352,8 +352,6 @@ fn start(
 
 /// Node status: an end event was reached.
 const COMPLETED: i32 = 1;
-/// Node status: a join waits for other branches.
-const WAITING: i32 = 5;
 
 /// Tells where an instance stands after a command. `instance` is the one the caller named.
 pub(crate) fn tell(session: &Session, result: &RuntimeResult, instance: Option<&str>) -> Result<(), Failure> {
@@ -387,7 +385,7 @@ pub(crate) fn tell(session: &Session, result: &RuntimeResult, instance: Option<&
             open.extend(inside.iter().flat_map(entries));
             continue;
         }
-        if node.status == WAITING {
+        if node.status == task::WAITING {
             pairs.push(("arrived at", element));
         } else if node.status == COMPLETED {
             pairs.push(("ended at", element));
@@ -412,10 +410,11 @@ pub(crate) fn tell(session: &Session, result: &RuntimeResult, instance: Option<&
     let next = match tasks.as_slice() {
         _ if is_over => format!("instance history {id}"),
         [] => format!("instance show {id}"),
-        [_] if result.err_code != ResultCode::JoinWaiting.number() && result.node_execute_results.len() == 1 => {
-            format!("instance commit {id} KEY=VALUE …")
-        }
-        [task, ..] => format!("instance commit {id} {} KEY=VALUE …", words::argument(&task.model_key)),
+        // The task is named even where this command left only one: those of other branches may wait as well.
+        [task, ..] => format!(
+            "instance commit {id} {} KEY=VALUE …",
+            task::name(&task.model_key, &task.node_instance_id)
+        ),
     };
     Ok(out.aside(format!("Next: {}", session.next(&next)))?)
 }
@@ -487,9 +486,19 @@ fn show(session: &Session, query: InstanceQuery) -> Result<(), Failure> {
         let why: Vec<_> = why.map(|why| words::plain(why)).collect();
         pairs.push(("held", format!("{by}{}: {}", hold.time, why.join(", "))));
     }
+    // Tasks of a terminated instance stay as they are, but nobody can commit them.
+    let is_over = bo.status == StatusName::Terminated.number();
+    let (task, join) = if is_over {
+        ("ended at", "ended at")
+    } else {
+        ("waits at", "join waits")
+    };
     for (id, node) in nodes.active() {
-        pairs.push(("waits at", words::element(&node.model_key, &node.model_name)));
+        pairs.push((task, words::element(&node.model_key, &node.model_name)));
         pairs.push(("task", id.to_string()));
+    }
+    for waiting in nodes.waiting_joins() {
+        pairs.push((join, words::element(&waiting.model_key, &waiting.model_name)));
     }
     pairs.push(("data", words::variables(&data.variables)));
     Ok(out.pairs(&pairs)?)

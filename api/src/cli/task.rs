@@ -14,6 +14,8 @@ use crate::cli::words;
 const COMPLETED: i32 = 1;
 /// Node status: active.
 const ACTIVE: i32 = 2;
+/// Node status: a join waits for other branches.
+pub(crate) const WAITING: i32 = 5;
 
 /// The node instance that a commit or rollback of `instance` means by `task`.
 ///
@@ -37,6 +39,15 @@ pub(crate) fn meant(
             session.error(ResultCode::NodeInstanceNotFound, detail).into()
         }),
         None => nodes.only(session),
+    }
+}
+
+/// How to name a waiting task on the command line: by its element's key, unless that would be read as a variable.
+pub(crate) fn name(key: &str, id: &NodeInstanceId) -> String {
+    if key.contains('=') || key.starts_with('-') {
+        id.to_string()
+    } else {
+        words::argument(key)
     }
 }
 
@@ -103,6 +114,14 @@ impl Nodes {
             .map(|node| (&node.id, &node.element))
     }
 
+    /// The joins that wait for branches.
+    pub(crate) fn waiting_joins(&self) -> impl Iterator<Item = &ElementInstance> {
+        self.0
+            .iter()
+            .map(|node| &node.element)
+            .filter(|element| element.status == WAITING)
+    }
+
     /// By id; else by key: the one that waits, else the one completed last, else the last.
     fn named(&self, task: &str) -> Option<NodeInstanceId> {
         let by_id = self.0.iter().find(|node| node.id == NodeInstanceId::new(task));
@@ -123,7 +142,7 @@ impl Nodes {
         let mut active = self.active();
         match (active.next(), active.next(), self.0.last()) {
             (Some((id, _)), None, _) | (None, _, Some(Node { id, .. })) => Ok(id.clone()),
-            _ => Err(session.unusable(format!("name the task: {}", self.waiting()))),
+            _ => Err(session.unusable(format!("name the task; {}", self.waiting()))),
         }
     }
 
