@@ -12,7 +12,8 @@ use flowledger::store::{
 };
 use flowledger::{
     BackgroundVerification, BlockingEngine, CommitTaskParam, Damage, Engine, EngineError, FlowModuleId, Health,
-    HealthFaultKind, HealthState, OnFault, Proven, RuntimeResult, Span, StartProcessParam, VerifyReport, Witness,
+    HealthFaultKind, HealthState, OnFault, Proven, RestoreOptions, RuntimeResult, Span, StartProcessParam,
+    VerifyReport, Witness, restore,
 };
 
 use crate::fixture::{LINE, deployed, log, memory, opened, started, turn_at_sled, verified, without_hanging};
@@ -388,7 +389,12 @@ fn nothing_is_acknowledged_into_a_directory_that_is_no_longer_there() {
                 "{mishap:?}"
             );
             // What was acknowledged can still be read, and taken out.
-            assert!(log(&engine).len() >= 4, "{mishap:?}");
+            let records = log(&engine).len();
+            assert!(records >= 4, "{mishap:?}");
+            let (backup, rescued) = (directory.path().join("backup"), directory.path().join("rescued"));
+            engine.backup(&backup, |_| {}).expect("a backup of what is open");
+            restore(&backup, &rescued, &RestoreOptions::default(), |_| {}).expect("restored");
+            assert_eq!(verified(&on(&rescued)), records, "{mishap:?}");
             assert!(engine.close().is_err());
             drop(engine);
             assert_eq!(

@@ -6,7 +6,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use crate::cli::session::Session;
 
 /// How progress looks on a terminal.
-const PROGRESS: &str = "{bar:40} {human_pos} of {human_len} records, {per_sec}, {eta} left";
+const PROGRESS: &str = "{bar:40} {human_pos} of {human_len} records, {eta} left";
 
 /// A bar; gone when it is dropped.
 pub(crate) struct Bar(ProgressBar);

@@ -1502,3 +1502,21 @@ fn what_sled_overwrites_when_it_opens_is_known_before() {
 
 /// Damaged copies that are opened of one store.
 const OPENINGS: usize = 32;
+
+#[test]
+#[ignore = "a measurement: prints what each group commit pays for looking whether its file is still in place"]
+fn what_a_look_at_the_file_costs() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("db");
+    let file = std::fs::File::create(&path).unwrap();
+    let anchor = super::anchor::Anchor::of(&file, &path).unwrap();
+    let mut runs: Vec<u128> = (0..7)
+        .map(|_| {
+            let begun = Instant::now();
+            (0..10_000).for_each(|_| anchor.check().unwrap());
+            begun.elapsed().as_nanos() / 10_000
+        })
+        .collect();
+    runs.sort_unstable();
+    println!("a look: {} ns (median of 7 runs, {} to {})", runs[3], runs[0], runs[6]);
+}
