@@ -16,7 +16,7 @@ use crate::engine::Engine;
 use crate::operation::LogFault;
 use crate::verification::Progress;
 
-/// How an engine is. A look costs about a microsecond, so metrics may poll it.
+/// How an engine is. A look costs some microseconds, so metrics may poll it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Health {

@@ -1,7 +1,7 @@
 //! Whether the file that is open is still the one at its path; knows nothing of what is in it.
 //!
 //! A directory can be deleted, renamed or replaced under a running store. The open file goes on taking what is written, and
-//! nobody will find it again. So the store looks before it answers; that costs about a microsecond for each group commit.
+//! nobody will find it again. So the store looks before it answers; that costs one to three microseconds for each group commit.
 
 use std::fs::{File, Metadata};
 use std::io;
