@@ -796,6 +796,62 @@ fn directory_that_cannot_be_used_is_told() {
     );
 }
 
+/// Runs a command as somebody who may do nothing by being root; `None` where that cannot be arranged.
+#[cfg(unix)]
+fn as_somebody(shell: &Shell, arguments: &[&str]) -> Option<Answer> {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    use std::os::unix::process::CommandExt;
+
+    let mut command = shell.command(arguments);
+    if fs::metadata(shell.directory.path()).unwrap().uid() == 0 {
+        fs::set_permissions(shell.directory.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        command.uid(65534);
+    }
+    match command.output() {
+        Ok(Output { status, stdout, stderr }) => Some(Answer {
+            status: status.code().unwrap(),
+            out: String::from_utf8(stdout).unwrap(),
+            err: String::from_utf8(stderr).unwrap(),
+        }),
+        Err(error) => {
+            // Not by println: the test runner would swallow it.
+            let told =
+                format!("\nSKIPPED directory_without_permission_is_told: it cannot be run as another user: {error}\n");
+            std::io::Write::write_all(&mut std::io::stderr(), told.as_bytes()).unwrap();
+            None
+        }
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn directory_without_permission_is_told() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let shell = Shell::new();
+    shell.deployed("leave");
+    for (path, mode) in [
+        (shell.data(), 0o555),
+        (shell.data().join("db"), 0o444),
+        (shell.data(), 0o000),
+    ] {
+        let before = fs::metadata(&path).unwrap().permissions();
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        let told = as_somebody(&shell, &["log", "verify"]);
+        fs::set_permissions(&path, before).unwrap();
+        let Some(told) = told else { return };
+        assert_eq!((told.status, &*told.out), (1, ""), "{mode:o}");
+        assert!(
+            told.err.starts_with("error 7008 ")
+                && told.err.contains("no permission")
+                && told.err.contains("flowledger-data"),
+            "{mode:o}: {}",
+            told.err
+        );
+    }
+    shell.done(&["log", "verify"]);
+}
+
 #[test]
 fn verify_finds_a_record_that_stands_where_it_does_not_belong() {
     let shell = Shell::new();
