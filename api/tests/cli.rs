@@ -8,7 +8,7 @@
 )]
 
 use std::fs;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
@@ -1132,6 +1132,40 @@ fn receipted(shell: &Shell) -> (String, String) {
         "{told}"
     );
     (instance, key)
+}
+
+/// `tests/verify_receipt.py` is written from the specifications alone.
+#[test]
+fn receipt_is_good_to_another_implementation() {
+    let python = Command::new("python3").args(["-c", "import cryptography"]).output();
+    if !python.is_ok_and(|output| output.status.success()) {
+        // Past the capture of the test's output, so that it is seen.
+        let _ = writeln!(
+            std::io::stderr(),
+            "SKIPPED: the other implementation needs python3 with cryptography"
+        );
+        return;
+    }
+    let shell = Shell::new();
+    let (_, key) = receipted(&shell);
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/verify_receipt.py");
+    let verify = || {
+        let output = Command::new("python3")
+            .args([script, "leave.record", "leave.proof", &key])
+            .current_dir(shell.directory.path())
+            .output()
+            .unwrap();
+        (
+            output.status.code().unwrap(),
+            String::from_utf8(output.stdout).unwrap().trim().to_owned(),
+        )
+    };
+    assert_eq!(verify(), (0, "good: the record stands at position 5".to_owned()));
+    let record = shell.directory.path().join("leave.record");
+    let mut bytes = std::fs::read(&record).unwrap();
+    bytes[9] ^= 1;
+    std::fs::write(&record, bytes).unwrap();
+    assert_eq!(verify(), (1, "it proves nothing: another root".to_owned()));
 }
 
 #[test]

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use flowledger::store::{
-    GrowthProof, KeyKind, Layout, MemoryStore, NewStore, PublicKey, Revision, SignedCheckpoint, SigningKey,
-    SledOptions, Store, StreamId, Witnesses, verify_receipt,
+    Faults, GrowthProof, KeyKind, Layout, MemoryStore, NewStore, PublicKey, Revision, SignedCheckpoint, SigningKey,
+    SledOptions, Store, StreamId, Witnesses, leaf_hash, verify_receipt,
 };
 use flowledger::{
     AnyRecord, BlockingEngine, Clock, CommitTaskParam, Engine, FlowInstanceId, NodeInstanceId, Receipt, Timestamp,
@@ -147,10 +147,15 @@ impl Found {
 impl Honest {
     /// What the forger leaves: a store of the same log with these records, all hashes, tiles and marks made anew, and the key.
     fn forge(&self, directory: &Path, entries: &[Entry]) -> PathBuf {
+        self.forge_with(directory, entries, None)
+    }
+
+    fn forge_with(&self, directory: &Path, entries: &[Entry], faults: Option<Arc<dyn Faults>>) -> PathBuf {
         let path = directory.join("forged");
         let options = SledOptions {
             origin: Some(self.layout.origin),
             record_max: self.layout.record_max,
+            faults,
             ..SledOptions::default()
         };
         let new = NewStore::begin(&path, options).expect("a new store");
@@ -320,6 +325,37 @@ fn forgeries_contradict_what_was_kept_and_the_page_says_which_do_not() {
         }
         is_on_the_page(&format!("| {name} | {} |", cells.join(" | ")));
     }
+}
+
+/// Keeps the hash of a record that was edited.
+struct OldHash {
+    edited: Arc<[u8]>,
+    leaf: [u8; 32],
+}
+
+impl Faults for OldHash {
+    fn leaf(&self, record: &[u8]) -> Option<[u8; 32]> {
+        (*record == *self.edited).then_some(self.leaf)
+    }
+}
+
+#[test]
+fn hashes_that_were_left_as_they_were_are_found_without_anything_kept() {
+    let _turn = turn_at_sled();
+    let honest = honest();
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let mut entries = honest.entries.clone();
+    let place = honest.place(2);
+    edited(&mut entries[place]);
+    let faults: Arc<dyn Faults> = Arc::new(OldHash {
+        edited: Arc::clone(&entries[place].bytes),
+        leaf: leaf_hash(&honest.entries[place].bytes),
+    });
+    let path = honest.forge_with(directory.path(), &entries, Some(faults));
+    let engine = opened(Engine::builder().data_dir(&path));
+    let fault = engine.verify_log(|_| {}).expect("the log can be read").fault;
+    assert_eq!(fault.map(|fault| fault.position), Some(place as u64 + 1));
+    is_on_the_page("| a record is edited, its hash is left | `log verify` |");
 }
 
 #[test]

@@ -3,8 +3,8 @@
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
 
+use flowledger::Engine;
 use flowledger::store::{KeyKind, PublicKey, SignedCheckpoint, SigningKey, Witnesses, verify_receipt};
-use flowledger::{Engine, ReceiptParam};
 use flowledger_tests::dice::Dice;
 use flowledger_tests::load::to_hex;
 use flowledger_tests::mutation::{KINDS, mutated};
@@ -116,37 +116,4 @@ fn second_implementation_agrees_on_receipts_and_on_changed_ones() {
     }
     println!("{good} of {} are good to both", expected.len());
     assert!(good >= receipts.len() && good < expected.len() / 2, "{good}");
-}
-
-#[test]
-fn second_implementation_reads_the_files_that_the_command_line_writes() {
-    if !has_python() {
-        return;
-    }
-    let directory = tempfile::tempdir().expect("a temporary directory");
-    let engine = opened(Engine::builder());
-    let (instance, _) = started(&engine, &deployed(&engine, LINE));
-    let receipt = engine
-        .receipt_of(ReceiptParam::of_instance(&instance))
-        .expect("a receipt");
-    let (record, proof) = (directory.path().join("a.record"), directory.path().join("a.proof"));
-    std::fs::write(&record, &receipt.record).expect("written");
-    std::fs::write(&proof, &receipt.proof).expect("written");
-    let run = || {
-        let key = engine.public_key().expect("a key");
-        let output = Command::new("python3")
-            .arg(SECOND)
-            .args([&record, &proof])
-            .arg(key)
-            .output();
-        output.expect("python starts")
-    };
-    let output = run();
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert_eq!(
-        (output.status.code(), text.trim()),
-        (Some(0), "good: the record stands at position 4")
-    );
-    std::fs::write(&record, b"another").expect("written");
-    assert_eq!(run().status.code(), Some(1));
 }
