@@ -585,6 +585,8 @@ enum Rot {
     Flipped(u64),
     /// It is rewritten together with its hash.
     Rewritten(u64),
+    /// It is one of a newer release, with its hash.
+    Newer(u64),
     /// It cannot be read.
     Unreadable(u64),
     /// It is missing, and all behind it.
@@ -645,6 +647,9 @@ impl EventStore for Rotting {
                 } else if rot == Rot::Rewritten(at) {
                     let place = bytes.windows(5).position(|word| word == b"check").expect("a task");
                     bytes[place..place + 5].copy_from_slice(b"cheat");
+                    stored.leaf = leaf_hash(&bytes);
+                } else if rot == Rot::Newer(at) {
+                    bytes[1] = 23;
                     stored.leaf = leaf_hash(&bytes);
                 } else if rot == Rot::Unreadable(at) {
                     return Err(StoreError::damaged(format!("record {at}"), "it cannot be read"));
@@ -792,6 +797,22 @@ fn a_store_that_cannot_be_read_for_a_moment_is_no_fault() {
     store.rots(Rot::Sound);
     let seen = rounds(&engine);
     wait_until("it goes on", || rounds(&engine) > seen);
+}
+
+#[test]
+fn a_record_of_a_newer_release_is_no_damage_to_the_verification_in_the_background() {
+    let (store, engine) = verifying(OnFault::Refuse);
+    let module = deployed(&engine, LINE);
+    store.rots(Rot::Newer(2));
+    let seen = rounds(&engine);
+    wait_until("it goes on", || rounds(&engine) > seen + 2);
+    assert_eq!(health(&engine).last_fault, None);
+    start(&engine, &module, "one").expect("commands go on");
+    assert_eq!(
+        verify(&engine).fault.map(|fault| fault.position),
+        Some(2),
+        "who asks is told"
+    );
 }
 
 #[test]
