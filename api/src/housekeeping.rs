@@ -114,7 +114,8 @@ fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<
 }
 
 fn keep_catalogue(executor: &Weak<Executor>, stopping: &AtomicBool, bell: &Receiver<()>) {
-    while bell.recv().is_ok() && !stopping.load(Ordering::Acquire) {
+    // The ring that ends it may have been heard while the tree was kept up.
+    while !stopping.load(Ordering::Acquire) && bell.recv().is_ok() && !stopping.load(Ordering::Acquire) {
         let Some(executor) = executor.upgrade() else { return };
         // Nothing is lost when it fails: the delta stays, and the next ring tries again.
         let _ = pollster::block_on(executor.catalogue.catch_up(&*executor.store.events));

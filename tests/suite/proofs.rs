@@ -4,6 +4,7 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread;
 use std::time::Duration;
 
@@ -483,6 +484,8 @@ fn rewritten(original: &BlockingEngine, change: impl Fn(u64, &mut Vec<u8>) -> bo
 struct Swapped {
     events: Arc<dyn EventStore>,
     layout: Layout,
+    /// Told when the housekeeping thread reads, which takes it a while then.
+    kept_house: Option<SyncSender<()>>,
 }
 
 impl EventStore for Swapped {
@@ -505,6 +508,12 @@ impl EventStore for Swapped {
         after: Offset,
         max: usize,
     ) -> BoxFuture<'_, Result<Vec<Stored>, StoreError>> {
+        if let Some(kept_house) = &self.kept_house
+            && thread::current().name() == Some("flowledger-catalogue")
+        {
+            let _ = kept_house.try_send(());
+            thread::sleep(Duration::from_millis(200));
+        }
         self.events.read_partition(partition, after, max)
     }
 
@@ -567,6 +576,7 @@ fn log_that_was_rewritten_with_its_hashes_contradicts_the_kept_checkpoint() {
             events: Arc::new(Swapped {
                 events: fake.events,
                 layout: store.events.layout().clone(),
+                kept_house: None,
             }),
             index: fake.index,
         };
@@ -827,4 +837,29 @@ fn engines_on_one_store_sign_one_log() {
         .expect("the same log, the same key");
     // An engine without a file signs with a key that nobody else has.
     assert_ne!(key(&engine_on(&store)), key(&one));
+}
+
+/// The end of an engine finds its housekeeping thread at work on the tree.
+#[test]
+fn engine_that_is_dropped_while_the_tree_is_kept_up_comes_to_its_end() {
+    without_hanging("an engine that is dropped", || {
+        let memory = memory();
+        let (kept_house, reads) = sync_channel(1);
+        let store = Store {
+            events: Arc::new(Swapped {
+                layout: memory.events.layout().clone(),
+                events: memory.events,
+                kept_house: Some(kept_house),
+            }),
+            index: memory.index,
+        };
+        let engine = opened(Engine::builder().store(store));
+        let module = deployed(&engine, LINE);
+        checkpoint(&engine);
+        // As many as make the catalogue be written out; then the tree is brought up.
+        while reads.try_recv().is_err() {
+            started(&engine, &module);
+        }
+        drop(engine);
+    });
 }
