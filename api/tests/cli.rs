@@ -748,6 +748,68 @@ fn forked_instance_names_the_task_to_commit_next_and_the_join_that_waits() {
     assert!(!shown.contains("waits"), "{shown}");
 }
 
+/// A call activity beside a task, and the flow it calls: both have a task `check`.
+const TWO_CHECKS: &str = r#"{"flowElementList":[
+  {"key":"start","type":2,"outgoing":["f1"]},
+  {"key":"f1","type":1,"incoming":["start"],"outgoing":["fork"]},
+  {"key":"fork","type":9,"incoming":["f1"],"outgoing":["f2","f3"],"properties":{"forkJoinMatch":{"fork":"fork","join":"join"}}},
+  {"key":"f2","type":1,"incoming":["fork"],"outgoing":["call"]},
+  {"key":"f3","type":1,"incoming":["fork"],"outgoing":["check"]},
+  {"key":"call","type":8,"incoming":["f2"],"outgoing":["f4"],"properties":{"callActivityExecuteType":"sync","callActivityInstanceType":"single"}},
+  {"key":"check","type":4,"incoming":["f3"],"outgoing":["f5"]},
+  {"key":"f4","type":1,"incoming":["call"],"outgoing":["join"]},
+  {"key":"f5","type":1,"incoming":["check"],"outgoing":["join"]},
+  {"key":"join","type":9,"incoming":["f4","f5"],"outgoing":["f6"],"properties":{"forkJoinMatch":{"fork":"fork","join":"join"}}},
+  {"key":"f6","type":1,"incoming":["join"],"outgoing":["end"]},
+  {"key":"end","type":3,"incoming":["f6"]}]}"#;
+const ONE_CHECK: &str = r#"{"flowElementList":[
+  {"key":"start","type":2,"outgoing":["f1"]},
+  {"key":"f1","type":1,"incoming":["start"],"outgoing":["check"]},
+  {"key":"check","type":4,"incoming":["f1"],"outgoing":["f2"]},
+  {"key":"f2","type":1,"incoming":["check"],"outgoing":["end"]},
+  {"key":"end","type":3,"incoming":["f2"]}]}"#;
+
+#[test]
+fn key_that_several_waiting_tasks_have_names_none_of_them() {
+    let shell = Shell::new();
+    shell.write("two.json", TWO_CHECKS);
+    shell.write("one.json", ONE_CHECK);
+    let two = text(&shell.json(0, &["flow", "deploy", "two.json"]), "/flowModuleId");
+    let one = text(&shell.json(0, &["flow", "deploy", "one.json"]), "/flowModuleId");
+    let instance = text(&shell.json(0, &["instance", "start", &two]), "/flowInstanceId");
+
+    let uncalled = shell.run(&["instance", "commit", &instance, "call"]);
+    assert!(
+        uncalled.err.contains("what to do: Name the flow module with --module."),
+        "{}",
+        uncalled.err
+    );
+    let called = shell.json(0, &["instance", "commit", &instance, "call", "--module", &one]);
+    let inside = "/activeTaskInstance/subNodeResultList/0";
+    let inner = text(&called, &format!("{inside}/activeTaskInstance/nodeInstanceId"));
+    let sub = text(&called, &format!("{inside}/flowInstanceId"));
+    let shown = shell.done(&["instance", "show", &sub]);
+    assert!(shown.contains(&format!("\ncalled by   {instance}\n")), "{shown}");
+
+    for command in ["commit", "rollback"] {
+        let either = shell.run(&["instance", command, &instance, "check"]);
+        assert_eq!(either.status, 2, "{}", either.err);
+        assert!(
+            either
+                .err
+                .contains("several tasks have the key check; name one by its id: "),
+            "{}",
+            either.err
+        );
+        assert!(either.err.contains(&inner), "{}", either.err);
+    }
+    shell.done(&["instance", "commit", &instance, &inner]);
+    // Only one waits by now.
+    shell.done(&["instance", "commit", &instance, "check"]);
+    let shown = shell.json(0, &["instance", "show", &instance]);
+    assert_eq!(shown["flowInstanceBO"]["status"], 1);
+}
+
 #[test]
 fn directory_in_use_is_told() {
     let shell = Shell::new();

@@ -242,7 +242,7 @@ result_codes! {
         "Register a hook with the engine builder, or clear hookInfoIds.";
     NoOutgoingMatches = 4013, "no-outgoing-matches", Runtime, 422, AfterFix, [4013, 4013, 4013], "Get outgoing failed", "找不到下一个待执行节点",
         "No condition is true and there is no default.",
-        "Commit again with variables that match a condition, or add a default sequence flow.";
+        "Commit again with variables that match a condition; the model may give an exclusive gateway a default sequence flow.";
     UnsupportedElement = 4014, "unsupported-element", Runtime, 422, AfterFix, [4014, 4014, 4014], "Unsupported element type", "不支持的节点操作",
         "The element cannot be executed or committed; or a plug-in runs it, and the engine was built without that plug-in.",
         "Commit a user task; check the element's type, or register its plug-in with the engine builder.";

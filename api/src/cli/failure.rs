@@ -184,6 +184,15 @@ fn hint(code: ResultCode) -> &'static str {
         ResultCode::NodeInstanceNotFound => "Name a task by the id or the key that `instance history` lists.",
         ResultCode::FlowNotEditing => "Save a model with `flow update`, then deploy.",
         ResultCode::VersionConflict => "Look at it again with `instance show` or `flow show`, then decide anew.",
+        ResultCode::CallActivityModelMissing => "Name the flow module with --module.",
+        ResultCode::ReasonRequired => "Give --reason, or --reason-option where the flow has options.",
+        ResultCode::AlreadyAborted => "Restore it with `instance restore`, or start a new instance.",
+        ResultCode::NotAborted => "Look at it with `instance show`.",
+        ResultCode::InstanceSuspended => "Let it go on with `instance resume`.",
+        ResultCode::NodeNotReached | ResultCode::NodeNotCompleted => {
+            "Choose a task that `instance targets` says one may go back to."
+        }
+        ResultCode::TransitionIllegal => "Look at it with `instance show`, then decide.",
         _ => code.entry().hint,
     }
 }

@@ -477,6 +477,10 @@ fn show(session: &Session, query: InstanceQuery) -> Result<(), Failure> {
         ("started", bo.create_time.to_string()),
         ("changed", bo.modify_time.to_string()),
     ];
+    let parent = bo.parent_flow_instance_id.to_string();
+    if !parent.is_empty() {
+        pairs.push(("called by", parent));
+    }
     if let Some(hold) = &bo.hold {
         let by = hold
             .by

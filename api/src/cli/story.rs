@@ -225,7 +225,7 @@ impl Teller {
         }
         for compensation in compensations {
             let key = self.key(&compensation.node);
-            fact = format!("{fact}; {} is to compensate {key}", compensation.name);
+            fact = format!("{fact}; to compensate: {} ({key})", compensation.name);
         }
         fact
     }

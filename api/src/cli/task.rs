@@ -34,6 +34,12 @@ pub(crate) fn meant(
     engine.get_flow_instance(instance)?;
     let nodes = Nodes::of(engine, instance)?;
     match task {
+        Some(task) if nodes.waiting_as(task) > 1 => {
+            let waiting = nodes.waiting_if(|node| &*node.element.model_key == task);
+            Err(session.unusable(format!(
+                "several tasks have the key {task}; name one by its id: {waiting}"
+            )))
+        }
         Some(task) => nodes.named(task).ok_or_else(|| {
             let detail = format!("no task has the id or key {task}; {}", nodes.waiting());
             session.error(ResultCode::NodeInstanceNotFound, detail).into()
@@ -147,15 +153,27 @@ impl Nodes {
     }
 
     fn waiting(&self) -> String {
-        let active: Vec<String> = self
-            .active()
-            .map(|(id, node)| format!("{} {id}", words::element(&node.model_key, &node.model_name)))
-            .collect();
-        if active.is_empty() {
+        let waiting = self.waiting_if(|_| true);
+        if waiting.is_empty() {
             "none waits".to_owned()
         } else {
-            format!("waiting: {}", active.join(", "))
+            format!("waiting: {waiting}")
         }
+    }
+
+    /// How many tasks of an element wait: a flow and its sub flows, or branches, may come to the same key.
+    fn waiting_as(&self, key: &str) -> usize {
+        let of_key = |node: &&Node| node.waits && &*node.element.model_key == key;
+        self.0.iter().filter(of_key).count()
+    }
+
+    fn waiting_if(&self, is_meant: impl Fn(&Node) -> bool) -> String {
+        let active = self.0.iter().filter(|node| node.waits && is_meant(node));
+        let names = active.map(|node| {
+            let element = words::element(&node.element.model_key, &node.element.model_name);
+            format!("{element} {}", node.id)
+        });
+        names.collect::<Vec<_>>().join(", ")
     }
 }
 

@@ -252,10 +252,10 @@ fn no_conflict(element: &Element, conflicts: &[DataConflict]) -> Result<(), Halt
     if conflicts.is_empty() {
         return Ok(());
     }
-    let keys: Vec<&str> = conflicts
+    let keys: Vec<String> = conflicts
         .iter()
         .take(SHOWN_CONFLICTS)
-        .map(|conflict| &*conflict.key)
+        .map(|conflict| format!("{} ({})", conflict.key, conflict.branches.join(", ")))
         .collect();
     let detail = format!(
         "branches that meet at {} changed variables to different values: {}",
