@@ -30,3 +30,4 @@ mod proofs;
 mod property;
 mod store;
 mod tidy;
+mod walked;

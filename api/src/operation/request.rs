@@ -1,5 +1,6 @@
 //! What the requests have in common: options of every command, and the checks of their members.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use flowledger_engine_core::event::Actor;
@@ -7,9 +8,9 @@ use flowledger_engine_core::id::CommandId;
 use flowledger_engine_core::limits::Limits;
 use flowledger_engine_core::model::element::Properties;
 use flowledger_engine_core::result_code::ResultCode;
-use flowledger_engine_core::value;
+use flowledger_engine_core::value::{self, Value};
 use flowledger_engine_core::variables::InstanceData;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::engine::Engine;
 use crate::error::EngineError;
@@ -33,11 +34,23 @@ pub struct CommandOptions {
     pub expected_version: Option<u64>,
     /// Given back in the answer of start, commit and rollback; nothing reads it and it is not recorded. Clients of the
     /// reference engine's plug-ins send it.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "extend_properties")]
     pub extend_properties: Option<Properties>,
     /// Whether the answer is to carry the receipt of the command's record. Not recorded.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub receipt: bool,
+}
+
+/// Reads what is given back. The options are flattened into the requests, so serde has buffered this member, and the
+/// text in which [`Value`] keeps every digit is gone: numbers are those of `serde_json`.
+fn extend_properties<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Properties>, D::Error> {
+    let given = Option::<BTreeMap<Arc<str>, serde_json::Value>>::deserialize(deserializer)?;
+    Ok(given.map(|given| {
+        given
+            .into_iter()
+            .map(|(name, value)| (name, Value::from(value)))
+            .collect()
+    }))
 }
 
 /// Checks members in the order of the API document; the first bad one is named.
