@@ -742,6 +742,19 @@ fn forked_instance_names_the_task_to_commit_next_and_the_join_that_waits() {
     let shown = shell.done(&["instance", "show", &instance]);
     assert!(shown.contains("\njoin waits  prepared (Prepared)\n"), "{shown}");
 
+    // What holds for the whole instance is said once, not of each task.
+    shell.done(&["instance", "suspend", &instance, "--reason", "works council"]);
+    let targets = shell.done(&["instance", "targets", &instance]);
+    assert!(
+        targets.starts_with("not to   any task: rights (Grant admin rights), "),
+        "{targets}"
+    );
+    assert_eq!(
+        targets.matches("because  7406 Instance is suspended").count(),
+        1,
+        "{targets}"
+    );
+
     shell.done(&["instance", "terminate", &instance]);
     let shown = shell.done(&["instance", "show", &instance]);
     assert!(shown.contains("\nended at    desk (Find a desk)\n"), "{shown}");

@@ -15,7 +15,7 @@ pub struct Limits {
     pub variable_bytes: usize,
     /// Nodes that one command may enter.
     pub steps: usize,
-    /// Levels of flows that call each other.
+    /// Levels of call activities inside each other.
     pub call_depth: usize,
     /// Flow modules that a model may reach by call activities, over all levels.
     pub called_modules: usize,

@@ -303,3 +303,42 @@ fn hooks_are_merged_in_their_order_and_a_failing_one_stands_on_the_record() {
         ["broken: no answer today"]
     );
 }
+
+#[test]
+fn eleventh_call_inside_the_others_is_refused_with_its_level() {
+    let engine = opened(Engine::builder().in_memory());
+    let none = json!({});
+    let call = json!({"callActivityExecuteType": "sync", "callActivityInstanceType": "single"});
+    let text = model(
+        &[("start", 2, none.clone()), ("call", 8, call), ("end", 3, none)],
+        &[("start", "call"), ("call", "end")],
+    );
+    let module = deploy(&engine, "again", &text);
+    let (id, started) = start(&engine, &module);
+    // Which flow is called only the commit says, so that no circle shows when the model is deployed.
+    let commit = |task: &NodeInstanceId| {
+        engine.commit_task(CommitTaskParam {
+            call_activity_flow_module_id: Some(module.clone()),
+            ..CommitTaskParam::new(&id, task)
+        })
+    };
+    let mut innermost = task(&started, "call");
+    for _ in 0..10 {
+        let mut result = commit(&innermost).expect("ten levels are allowed");
+        while let Some(node) = result.active_task_instance.clone() {
+            innermost = node.node_instance_id;
+            match node.sub_node_result_list.and_then(|list| list.into_iter().next()) {
+                Some(nested) => result = nested,
+                None => break,
+            }
+        }
+    }
+    let error = commit(&innermost).expect_err("eleven are not");
+    assert_eq!(error.err_code(), 2002);
+    assert!(
+        error
+            .to_string()
+            .contains("call would nest call activities 11 levels deep; the limit is 10"),
+        "{error}"
+    );
+}

@@ -1,7 +1,7 @@
 //! Rollback, redo, and where an instance may be rolled back to.
 
 use clap::Args;
-use flowledger::{InstanceQuery, RedoRollbackParam, RollbackTaskParam, Value};
+use flowledger::{InstanceQuery, RedoRollbackParam, RollbackTarget, RollbackTaskParam, Value};
 
 use crate::cli::arguments::{ActorArgs, CommandIdArg, VersionArg};
 use crate::cli::failure::Failure;
@@ -81,6 +81,23 @@ pub(crate) fn targets(session: &Session, query: &InstanceQuery) -> Result<(), Fa
     let out = &session.out;
     if out.is_json() {
         return Ok(out.json(&result)?);
+    }
+    // What holds for the whole instance is said once.
+    let reason = |target: &RollbackTarget| Some((target.err_code_ext.or(target.err_code)?, target.err_msg.clone()?));
+    let mut reasons = result.targets.iter().map(reason);
+    if let Some(Some((code, text))) = reasons.next()
+        && result.targets.len() > 1
+        && reasons.all(|other| other.as_ref() == Some(&(code, text.clone())))
+    {
+        let tasks = result.targets.iter().map(|target| {
+            let node = &target.node_instance;
+            words::element(&node.model_key, &node.model_name)
+        });
+        let tasks: Vec<String> = tasks.collect();
+        return Ok(out.pairs(&[
+            ("not to", format!("any task: {}", tasks.join(", "))),
+            ("because", format!("{code} {text}")),
+        ])?);
     }
     let value = |value: &Option<Value>| value.as_ref().map_or_else(|| "–".to_owned(), words::value);
     for target in &result.targets {

@@ -43,8 +43,7 @@ pub(super) fn commit(walk: &mut Walk<'_, '_>, element: &Element, node: &NodeInst
     let depth = walk.node(node).map(|node| state.depth(node.flow))?;
     if depth > walk.context.limits.call_depth {
         let detail = format!(
-            "{key} would start level {} of flows that call each other; the limit is {} (Limits::call_depth)",
-            depth + 1,
+            "{key} would nest call activities {depth} levels deep; the limit is {} (Limits::call_depth)",
             walk.context.limits.call_depth
         );
         return refuse(ResultCode::NestingTooDeep, detail);
