@@ -53,3 +53,14 @@ pub use health::{Health, HealthFault, HealthFaultKind, HealthState, Verification
 pub use host::{Clock, Hook, HostError, Listener, SystemClock};
 pub use operation::*;
 pub use verification::{BackgroundVerification, OnFault};
+
+/// The guides whose code is compiled with the tests of the documentation.
+#[cfg(doctest)]
+mod guides {
+    #[doc = include_str!("../../docs/how-to/embed.md")]
+    mod embed {}
+    #[doc = include_str!("../../docs/how-to/hooks.md")]
+    mod hooks {}
+    #[doc = include_str!("../../docs/how-to/plug-ins.md")]
+    mod plug_ins {}
+}
