@@ -215,10 +215,29 @@ fn properties_of_a_client_come_back_beside_those_of_the_engine() {
     let first = &answer["nodeExecuteResults"][0];
     assert_eq!(answer["activeTaskInstance"], first["activeTaskInstance"]);
     assert_eq!(answer["variables"], first["variables"]);
-    // A commit that sends null is as good as one that sends nothing.
-    let nothing = json!({"flowInstanceId": id, "taskInstanceId": task(&started, "right"), "extendProperties": null});
-    let commit: CommitTaskParam = serde_json::from_value(nothing).expect("a request");
-    assert_eq!(engine.commit_task(commit).expect("a commit").err_code, 1000);
+    // A commit that sends null is as good as one that sends nothing; variables keep every digit.
+    let right = task(&started, "right");
+    let text = format!(
+        r#"{{"flowInstanceId":"{id}","taskInstanceId":"{right}","extendProperties":null,"variables":[{{"key":"n","value":1.50}}]}}"#
+    );
+    let commit: CommitTaskParam = serde_json::from_str(&text).expect("a request");
+    let value: Json = serde_json::from_str(&text).unwrap();
+    let same: CommitTaskParam = serde_json::from_value(value).expect("a request");
+    assert_eq!(
+        (&commit.flow_instance_id, &commit.task_instance_id),
+        (&same.flow_instance_id, &same.task_instance_id)
+    );
+    let done = engine.commit_task(commit).expect("a commit");
+    assert_eq!(done.err_code, 1000);
+    assert_eq!(
+        done.variables
+            .iter()
+            .find(|data| &*data.key == "n")
+            .unwrap()
+            .value
+            .to_string(),
+        "1.50"
+    );
 }
 
 #[test]
