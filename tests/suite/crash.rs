@@ -46,7 +46,7 @@ fn killed_engine_loses_nothing_it_answered() {
 
 #[test]
 fn checker_finds_an_answer_and_a_receipt_that_are_not_on_the_record() {
-    let (output, text) = crash(&["--rounds", "1", "--seed", "7", "--receipts", "50", "--forge"]);
+    let (output, text) = crash(&["--rounds", "3", "--seed", "7", "--receipts", "50", "--forge"]);
     assert_eq!(output.status.code(), Some(1), "{text}");
     assert_eq!(figure(&text, "lost"), 1);
     assert!(text.contains("holds another record than its receipt"), "{text}");
