@@ -5,7 +5,7 @@
 use serde_json::{Value, json};
 
 use crate::conformance::{Bench, NaiveBench};
-use crate::generate::{Case, Known, queries};
+use crate::generate::{Case, Known, MOST_COMMANDS, queries};
 use crate::naive::Naive;
 use crate::scenario::{Comparison, Operation, Outcome, Profile, Session, Step, Subject, difference};
 
@@ -66,6 +66,9 @@ impl<F: Follower> Driver<'_, F> {
         start.command_id = Some("start-1".to_owned());
         self.command(&start)?;
         for choice in &case.word {
+            if self.known.given.len() > MOST_COMMANDS {
+                break;
+            }
             if let Some(step) = self.known.step(choice) {
                 self.command(&step)?;
             }

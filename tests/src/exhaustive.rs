@@ -297,7 +297,8 @@ impl Explorer<'_> {
             let mut found = Vec::new();
             for word in &frontier {
                 let mut nexts = Vec::new();
-                let here = known[&state_of(&self.oracle_at(word))];
+                // States are expanded in the order they are found in.
+                let here = next_of.len();
                 for (letter, state) in self.expand(word)? {
                     let Some(state) = state else {
                         nexts.push(here);
@@ -312,11 +313,6 @@ impl Explorer<'_> {
                     });
                     nexts.push(number);
                 }
-                debug_assert_eq!(
-                    here,
-                    next_of.len(),
-                    "states are expanded in the order they are found in"
-                );
                 next_of.push(nexts);
             }
             self.tally.states.push(found.len());
@@ -364,6 +360,7 @@ impl Explorer<'_> {
     fn expand(&mut self, word: &[Letter]) -> Result<Vec<(Letter, Option<u128>)>, String> {
         let mut here = self.oracle_at(word);
         let elements = here.step(&look()).normal["elements"].clone();
+        let state = state_of(&here);
         let mut nexts = Vec::new();
         let mut engine_is_here = false;
         for letter in alphabet(&elements) {
@@ -376,7 +373,7 @@ impl Explorer<'_> {
             self.tally.commands += 1;
             engine_is_here = self.engine.subject.record_count() == records;
             if engine_is_here {
-                if state_of(&oracle) != state_of(&here) {
+                if state_of(&oracle) != state {
                     return Err(format!("{word:?}, then {letter:?} left no record"));
                 }
                 nexts.push((letter, None));

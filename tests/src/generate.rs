@@ -735,7 +735,10 @@ pub fn busy_word(length: usize) -> impl Strategy<Value = Vec<Choice>> {
     prop::collection::vec(choice, 1..length)
 }
 
-/// A command word of up to `length` commands that goes back, forth and nowhere, but gets on.
+/// Commands that are given for one word at most.
+pub const MOST_COMMANDS: usize = 60;
+
+/// A command word of about `length` commands that goes back, forth and nowhere, but gets on.
 pub fn going_back_word(length: usize) -> impl Strategy<Value = Vec<Choice>> {
     let index = any::<Index>;
     let transition = select(vec![
@@ -780,7 +783,8 @@ pub fn going_back_word(length: usize) -> impl Strategy<Value = Vec<Choice>> {
         65 => aside,
         1 => any::<bool>().prop_map(Choice::Terminate),
     ];
-    prop::collection::vec(choice, length / 3..=length)
+    // Some choices find nothing to choose from and are passed over.
+    prop::collection::vec(choice, length / 3..=length + length / 2)
 }
 
 /// A node instance that an answer showed.
@@ -1138,7 +1142,7 @@ pub fn parallel_case() -> impl Strategy<Value = Case> {
 /// offer reasons.
 pub fn going_back_case() -> impl Strategy<Value = Case> {
     let plans = prop_oneof![4 => forking_models(), 1 => calling_models()];
-    let word = going_back_word(60);
+    let word = going_back_word(MOST_COMMANDS);
     (plans, any::<u64>(), hook_answer(), start_variables(), word).prop_map(|(plans, seed, hook_answer, start, word)| {
         let mut flows = flows(&plans);
         with_meaning(&mut flows, &mut Dice::new(seed));

@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -721,7 +722,7 @@ pub struct Session<S> {
     pub subject: S,
     /// The labels given out so far.
     pub labels: Labels,
-    flows: Vec<Flow>,
+    flows: Arc<[Flow]>,
     modules: BTreeMap<String, String>,
     instances: BTreeMap<String, String>,
 }
@@ -732,7 +733,7 @@ impl<S: Subject> Session<S> {
         Self {
             subject,
             labels: Labels::default(),
-            flows: flows.to_vec(),
+            flows: flows.into(),
             modules: BTreeMap::new(),
             instances: BTreeMap::new(),
         }

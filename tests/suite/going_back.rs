@@ -1,8 +1,11 @@
 //! Going back to any task and forth again, and holding instances, on random models and random words.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 
+use flowledger::BlockingEngine;
+use flowledger::store::merkle::{Edge, TreeHash};
+use flowledger::store::{GrowthProof, PublicKey, SignedCheckpoint, leaf_hash};
 use flowledger_tests::conformance::{Bench, NaiveBench};
 use flowledger_tests::differential::{Follower, SameAnswers, drive};
 use flowledger_tests::engine_subject::{EngineBench, EngineSubject};
@@ -23,7 +26,12 @@ const FIXED: u64 = 30;
 
 /// Runs a property on the fixed seeds and on random cases, under both profiles.
 fn check(modest: u32, property: impl Fn(&Case, Profile) -> Result<(), String>) {
-    for seed in 0..FIXED {
+    check_on(FIXED, modest, property);
+}
+
+/// The same, on another number of fixed seeds.
+fn check_on(fixed: u64, modest: u32, property: impl Fn(&Case, Profile) -> Result<(), String>) {
+    for seed in 0..fixed {
         let case = seeded(&going_back_case(), seed);
         for profile in Profile::ALL {
             property(&case, profile).unwrap_or_else(|problem| panic!("seed {seed} {problem}"));
@@ -168,31 +176,98 @@ fn engine_going_back_leaves_what_never_having_committed_would() {
     law(&EngineBench, 20);
 }
 
-/// After every command, the records before it are the bytes they were.
-#[test]
-fn no_earlier_record_ever_changes() {
-    check(5, |case, profile| {
-        let mut session = Session::new(EngineSubject::new(profile, &case.hook_answer), &case.flows);
-        let mut before: Vec<Vec<u8>> = Vec::new();
-        let mut follower = |step: &Step, _: &Outcome| {
-            session.step(step);
-            if !step.op.is_command() {
-                return Ok(());
+/// Keeps the bytes of all records and the signed checkpoint of each size, and holds the log to both.
+struct Kept {
+    session: Session<EngineSubject>,
+    records: Vec<Vec<u8>>,
+    checkpoints: Vec<SignedCheckpoint>,
+    /// Rollbacks, redos, holds and releases over which the log was proved to go on.
+    proved: usize,
+}
+
+impl Kept {
+    fn engine(&self) -> &BlockingEngine {
+        self.session.subject.engine()
+    }
+
+    fn checkpoint(&self) -> SignedCheckpoint {
+        let checkpoint = self.engine().checkpoint().expect("a checkpoint");
+        SignedCheckpoint::parse(checkpoint.note.as_bytes()).expect("a note")
+    }
+
+    /// A stranger who kept a checkpoint asks for the proof that the log of now continues it.
+    fn prove_from(&self, earlier: &SignedCheckpoint) -> Result<(), String> {
+        let key: PublicKey = self.engine().public_key().expect("a key").parse().expect("a key");
+        let size = earlier.checkpoint().size;
+        let growth = self.engine().growth(size).expect("the log has grown");
+        if growth.size != self.records.len() as u64 {
+            return Err(format!("the proof is about {} records", growth.size));
+        }
+        let proof = GrowthProof::parse(growth.proof.as_bytes()).expect("a proof");
+        proof
+            .verify(earlier.checkpoint(), &key)
+            .map_err(|problem| format!("from {size}: {problem}"))
+    }
+}
+
+impl Follower for Kept {
+    fn follow(&mut self, step: &Step, _: &Outcome) -> Result<(), String> {
+        let answer = self.session.step(step).answer;
+        if !step.op.is_command() {
+            return Ok(());
+        }
+        let now: Vec<Vec<u8>> = self
+            .session
+            .subject
+            .records()
+            .into_iter()
+            .map(|record| record.bytes.to_vec())
+            .collect();
+        if !now.starts_with(&self.records) {
+            return Err(format!("{step:?} changed an earlier record"));
+        }
+        if now.len() == self.records.len() {
+            return Ok(());
+        }
+        self.records = now;
+        // The tree over the bytes that the log shows is the one that is signed.
+        let leaves: Vec<TreeHash> = self.records.iter().map(|bytes| leaf_hash(bytes)).collect();
+        let checkpoint = self.checkpoint();
+        if checkpoint.checkpoint().root != Edge::over(&leaves).root() {
+            return Err(format!("after {step:?} another tree is signed"));
+        }
+        if step.op != Operation::Start && step.op != Operation::Commit && answer.code < 2000 {
+            // The checkpoint right before, and the very first one.
+            for earlier in self.checkpoints.last().into_iter().chain(self.checkpoints.first()) {
+                self.prove_from(earlier)
+                    .map_err(|problem| format!("across {step:?} {problem}"))?;
             }
-            let now: Vec<Vec<u8>> = session
-                .subject
-                .records()
-                .into_iter()
-                .map(|record| record.bytes.to_vec())
-                .collect();
-            let is_kept = now.starts_with(&before);
-            before = now;
-            is_kept
-                .then_some(())
-                .ok_or_else(|| format!("{step:?} changed an earlier record"))
+            self.proved += 1;
+        }
+        self.checkpoints.push(checkpoint);
+        Ok(())
+    }
+}
+
+#[test]
+fn no_earlier_record_ever_changes_and_a_proof_shows_it_across_every_rollback() {
+    let proved = Cell::new(0);
+    check_on(6, 3, |case, profile| {
+        let mut kept = Kept {
+            session: Session::new(EngineSubject::new(profile, &case.hook_answer), &case.flows),
+            records: Vec::new(),
+            checkpoints: Vec::new(),
+            proved: 0,
         };
-        drive(case, profile, &mut follower)
+        drive(case, profile, &mut kept)?;
+        proved.set(proved.get() + kept.proved);
+        // Checkpoints of any age are continued by the log as it ended.
+        for earlier in kept.checkpoints.iter().step_by(3) {
+            kept.prove_from(earlier)?;
+        }
+        Ok(())
     });
+    assert!(proved.get() > 30, "only {} proofs", proved.get());
 }
 
 /// All that queries show of an instance, versions left out.

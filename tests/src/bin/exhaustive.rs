@@ -1,10 +1,12 @@
 //! Goes through all command words up to a length over the small models, engine against naive interpreter.
 
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 use std::time::Instant;
 
 use clap::Parser;
-use flowledger_tests::exhaustive::{explore, models};
+use flowledger_tests::exhaustive::{Small, explore, models};
 use flowledger_tests::scenario::Profile;
 
 /// Compares engine and naive interpreter after every word of commands.
@@ -30,30 +32,60 @@ fn main() -> ExitCode {
         eprintln!("{} is no profile", arguments.profile);
         return ExitCode::FAILURE;
     };
-    let mut failed = false;
-    println!(
-        "{:<32} {:>9} {:>10} {:>10} {:>10} {:>8}",
-        "model", "states", "commands", "records", "words", "seconds"
-    );
-    for model in models()
+    let asked: Vec<Small> = models()
         .into_iter()
         .filter(|model| model.name.contains(&arguments.model))
-    {
-        let begun = Instant::now();
-        match explore(&model, profile, arguments.length) {
-            Ok(tally) => {
-                let states: usize = tally.states.iter().sum();
-                let seconds = begun.elapsed().as_secs_f64();
-                println!(
-                    "{:<32} {states:>9} {:>10} {:>10} {:>10.2e} {seconds:>8.1}  {:?}",
-                    model.name, tally.commands, tally.records, tally.words, tally.states
-                );
-            }
-            Err(problem) => {
-                failed = true;
-                println!("{problem}");
+        .collect();
+    println!(
+        "{:<32} {:>9} {:>10} {:>10} {:>10} {:>8}  states by length, 0 to {}",
+        "model", "states", "commands", "records", "words", "seconds", arguments.length
+    );
+    let begun = Instant::now();
+    let (next, failed) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let work = || {
+        while let Some(model) = asked.get(next.fetch_add(1, Ordering::Relaxed)) {
+            if !report(model, profile, arguments.length) {
+                failed.fetch_add(1, Ordering::Relaxed);
             }
         }
+    };
+    let workers = thread::available_parallelism().map_or(1, usize::from);
+    thread::scope(|scope| {
+        for _ in 0..workers {
+            scope.spawn(work);
+        }
+    });
+    let failed = failed.into_inner();
+    println!(
+        "{} models under {}, {} of them with a difference, {:.1} seconds",
+        asked.len(),
+        profile.name(),
+        failed,
+        begun.elapsed().as_secs_f64()
+    );
+    if failed == 0 && !asked.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
     }
-    if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+/// Explores a model and prints its line; false if engine and interpreter differ.
+fn report(model: &Small, profile: Profile, length: usize) -> bool {
+    let begun = Instant::now();
+    match explore(model, profile, length) {
+        Ok(tally) => {
+            let states: usize = tally.states.iter().sum();
+            let seconds = begun.elapsed().as_secs_f64();
+            println!(
+                "{:<32} {states:>9} {:>10} {:>10} {:>10.2e} {seconds:>8.1}  {:?}",
+                model.name, tally.commands, tally.records, tally.words, tally.states
+            );
+            true
+        }
+        Err(problem) => {
+            println!("{problem}");
+            false
+        }
+    }
 }
