@@ -29,5 +29,6 @@ mod power_cut;
 mod proofs;
 mod property;
 mod store;
+mod targets;
 mod tidy;
 mod walked;
