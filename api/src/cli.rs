@@ -94,12 +94,13 @@ fn misread(error: &clap::Error) -> ExitCode {
     let is_wrong = !matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
     if is_wrong && std::env::args_os().any(|argument| argument == "--json") {
         let text = error.to_string();
-        let detail = text
+        // Up to the usage, which stands behind an empty line.
+        let lines: Vec<&str> = text
             .lines()
-            .next()
-            .unwrap_or_default()
-            .trim_start_matches("error: ")
-            .to_owned();
+            .map(str::trim)
+            .take_while(|line| !line.is_empty())
+            .collect();
+        let detail = lines.join(" ").trim_start_matches("error: ").to_owned();
         let error = EngineError::of_host(ResultCode::InvalidParam, detail, ProfileName::default().into());
         let _ = Output::new(true).json(&error.envelope());
     }

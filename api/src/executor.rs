@@ -289,7 +289,11 @@ impl Executor {
                 .iter()
                 .position(|known| *known == given.envelope.command_id)
             {
-                return self.repeated(stream, index as u64 + 1, &given).await;
+                let repeated = self.repeated(stream, index as u64 + 1, &given).await;
+                return repeated.map_err(|refused| Refused {
+                    state: Some(state),
+                    ..refused
+                });
             }
             if let Some(expected) = meta.expected_version.filter(|expected| *expected != state.version()) {
                 let detail = format!("expected version {expected}, actual version {}", state.version());

@@ -1650,3 +1650,12 @@ fn moments_are_compared() {
     assert_eq!(code(&shell.json(1, &["instance", "diff", &first, "@9"])), 7417);
     assert_eq!(shell.run(&["instance", "diff", &format!("{instance}@never")]).status, 2);
 }
+
+#[test]
+fn wrong_arguments_are_told_whole_in_json_too() {
+    let shell = Shell::new();
+    let answer = shell.run(&["instance", "commit", "--json"]);
+    assert_eq!(answer.status, 2);
+    let json: Value = serde_json::from_str(&answer.out).unwrap();
+    assert!(text(&json, "/errMsg").contains("<INSTANCE>"), "{json}");
+}

@@ -361,3 +361,43 @@ fn eleventh_call_inside_the_others_is_refused_with_its_level() {
         "{error}"
     );
 }
+
+#[test]
+fn refusals_by_key_and_by_command_id_say_what_they_are_about() {
+    let engine = opened(Engine::builder().in_memory());
+    let sketch = flowledger_tests::sketch::flow(
+        "main",
+        "start -> ask -> gate; gate -(a > 1)-> check -> end; gate -(a <= 1)-> end",
+    );
+    let module = deploy(&engine, "main", &sketch.flow_model.to_string());
+    let started = engine
+        .start_process(StartProcessParam::of_module(module))
+        .expect("started");
+    let instance = started.flow_instance_id.clone().expect("an instance");
+    let ask = started.active_task().expect("a task").node_instance_id.clone();
+    let commit = CommitTaskParam::new(&instance, &ask)
+        .command_id("once")
+        .variable("a", 2);
+    engine.commit_task(commit).expect("committed");
+
+    let back = |key: &str| {
+        let param = flowledger::RollbackToParam::element(&instance, key);
+        engine
+            .rollback_to(param)
+            .expect_err("it cannot be opened again")
+            .to_string()
+    };
+    assert!(back("gate").contains("is not a user task"), "{}", back("gate"));
+    assert!(back("check").contains("is active already"), "{}", back("check"));
+
+    let other = CommitTaskParam::new(&instance, &ask)
+        .command_id("once")
+        .variable("a", 3);
+    let refused = engine.commit_task(other).expect_err("another command of this id");
+    assert_eq!(refused.err_code(), 7301);
+    let about = refused.about();
+    assert_eq!(
+        (about.flow_instance_id.as_ref(), about.status, about.version),
+        (Some(&instance), Some(2), Some(2))
+    );
+}

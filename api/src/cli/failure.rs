@@ -80,7 +80,10 @@ fn told(error: &EngineError, hint: Option<&str>) -> String {
     let beside = error.err_code_ext().and_then(ResultCode::from_number);
     let mut text = format!("error {} {}", error.err_code(), error.code().entry().text);
     if let Some(code) = beside {
-        let _ = write!(text, " ({} {})", code.number(), code.entry().text);
+        let _ = match code.entry().text {
+            same if same == error.code().entry().text => write!(text, " ({})", code.number()),
+            other => write!(text, " ({} {other})", code.number()),
+        };
     }
     text.push('\n');
     let about = error.about();

@@ -65,7 +65,8 @@ pub(super) fn decide_to(
     runs(state)?;
     let task = match target {
         RollbackTarget::Node(id) => state.node(id).ok_or_else(|| unknown(id))?,
-        RollbackTarget::Element(key) => match newest_completed(state, key) {
+        // Without a completed visit the newest one says why it cannot be opened again.
+        RollbackTarget::Element(key) => match newest_completed(state, key).or_else(|| newest(state, key)) {
             Some(task) => task,
             None => return not_reached(state, key, context),
         },
@@ -103,7 +104,7 @@ pub(super) fn redo(state: &FlowInstance, given: &Given<InstanceCommand>) -> Deci
     let Some(undone) = state.last_undone() else {
         return Err(Rejection::new(
             ResultCode::NothingToRedo,
-            "there was no rollback since the last commit",
+            "there is no rollback since the last commit that still counts",
         ));
     };
     let event = InstanceEvent::RollbackRedone {
@@ -135,12 +136,12 @@ fn newest_completed<'s>(state: &'s FlowInstance, key: &str) -> Option<&'s NodeIn
     state.nodes().rev().find(is_meant)
 }
 
-/// Why no completed task has this key.
+fn newest<'s>(state: &'s FlowInstance, key: &str) -> Option<&'s NodeInstance> {
+    state.nodes().rev().find(|node| *node.key == *key)
+}
+
+/// Why no node has this key.
 fn not_reached(state: &FlowInstance, key: &str, context: &Context<'_>) -> Decided {
-    if let Some(node) = state.nodes().rev().find(|node| *node.key == *key) {
-        let detail = format!("{key} was reached, but no visit of it is completed and still counts");
-        return Err(Rejection::new(ResultCode::NodeNotCompleted, detail).about(&node.id));
-    }
     for (index, _) in state.flows() {
         match advance::deployment_of(state, index, context) {
             Ok(deployment) if deployment.model.element(key).is_some() => {
