@@ -706,6 +706,29 @@ fn sub_flow_is_held_with_its_instance_and_no_longer_than_it() {
 }
 
 #[test]
+fn what_a_join_closed_is_open_again_in_a_finished_call_activity_too() {
+    let flows = [
+        flow(
+            "main",
+            "start -> call[callActivityFlowModuleId=$module:sub] -> y -> end",
+        ),
+        flow(
+            "sub",
+            "start -> fork -> p -> join[branchMerge=AnyOne] -> end; fork -> q -> join",
+        ),
+    ];
+    let expected = "1002 call {}
+                    1002 call(1002 p {} q {})
+                    1002 y {v: 1}
+                    1003 call(1003 p {})
+                    1000 start=1 call=4(start=1 fork=1 p=4 q=4 join=4 end=4 p=2 q=2) y=4 call=2(start=1 fork=1 p=4 q=4 join=4 end=4 p=2 q=2)
+                    1002 y {v: 1}
+                    1003 call(1003 p {})";
+    let commands = "start {}; commit call {}; commit p {v: 1}; to p; elements; redo; rollback y";
+    check_in(&flows, commands, expected, expected);
+}
+
+#[test]
 fn first_arrival_has_no_regard_to_a_branch_that_ended() {
     let documented = "1002 a {v: 0} t {v: 0}
                       1601 end2 {v: 1}

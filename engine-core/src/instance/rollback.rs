@@ -541,16 +541,19 @@ impl<'a> Way<'a> {
         self.is_superseded.contains(id)
     }
 
-    /// Whether the rollback goes back over a node, or over a call activity around it.
+    /// Whether the rollback goes back over a node, or over a call activity around it that is not opened again with its flow.
     fn is_undone_with_its_flow(&self, node: &NodeInstance) -> bool {
-        let mut at = Some(node);
-        while let Some(node) = at {
-            if self.is_undone(&node.id) {
+        let is_over = |call: &NodeInstance| {
+            self.is_undone(&call.id) && !self.reopened.iter().any(|reopened| reopened.of == call.id)
+        };
+        let mut around = self.state.calling_node(node.flow);
+        while let Some(call) = around {
+            if is_over(call) {
                 return true;
             }
-            at = self.state.calling_node(node.flow);
+            around = self.state.calling_node(call.flow);
         }
-        false
+        self.is_undone(&node.id)
     }
 }
 
