@@ -30,10 +30,12 @@ impl Naive {
         while let Some(inner) = active_inside(&tree, index, node) {
             (index, node) = inner;
         }
-        if !is_eligible_everywhere(&tree, index, node) || is_closed_off(&tree, index, node) {
+        if !is_eligible_everywhere(&tree, index, node) {
             return (Answer::code(4002), false);
         }
         match way_back(&tree, index, node) {
+            // Without a task before it, it matters no more that a join has closed its branch.
+            Ok(_) if is_closed_off(&tree, index, node) => (Answer::code(4002), false),
             Ok(way) => match self.gone_back(&tree, &way) {
                 Ok(tree) => self.went_back(root, tree),
                 Err(code) => (self.refuse(code, During::Rollback), false),

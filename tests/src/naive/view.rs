@@ -156,7 +156,9 @@ fn flows_to(instance: &Instance, node: &Node) -> Result<Vec<String>, i64> {
     arrivals
         .map(|arrival| {
             // Branches without nodes go from the fork to the join side by side: each is shown as itself.
-            let is_from_fork = !instance.nodes[arrival.node].opened.is_empty();
+            // What a fork opened in an attempt that failed is not on the record.
+            let source = &instance.nodes[arrival.node];
+            let is_from_fork = !source.opened.is_empty() && source.status != NodeStatus::Failed;
             if is_from_fork {
                 Ok(arrival.flow.clone())
             } else {
