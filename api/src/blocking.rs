@@ -8,6 +8,7 @@ use flowledger_event_store::PublicKey;
 use flowledger_projections::InstanceFilter;
 
 use crate::copies::CopyReport;
+use crate::debugger::Debugger;
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::fork::{Fork, ForkParam};
@@ -89,6 +90,7 @@ impl BlockingEngine {
         growth(from: u64) -> LogGrowth;
         rebuild_tree() -> u64;
         fork(param: ForkParam) -> Fork;
+        debugger(query: impl Into<InstanceQuery>) -> Debugger;
         diff(left: impl Into<InstanceQuery>, other: &Engine, right: impl Into<InstanceQuery>) -> InstanceDiff;
         certify(size: Option<u64>, each: impl FnMut(StreamState)) -> StateCertificate;
         export(to: impl Write, progress: impl FnMut(LogProgress)) -> CopyReport;

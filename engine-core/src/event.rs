@@ -294,6 +294,22 @@ pub enum InstanceCommand {
 }
 
 impl InstanceCommand {
+    /// Its name in the API document, in JSON and in words.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::StartProcess { .. } => "startProcess",
+            Self::CommitTask { .. } => "commitTask",
+            Self::RollbackTask { .. } => "rollbackTask",
+            Self::RollbackTo { .. } => "rollbackTo",
+            Self::RedoRollback => "redoRollback",
+            Self::SuspendInstance { .. } => "suspendInstance",
+            Self::ResumeInstance { .. } => "resumeInstance",
+            Self::AbortInstance { .. } => "abortInstance",
+            Self::RestoreInstance { .. } => "restoreInstance",
+            Self::TerminateProcess { .. } => "terminateProcess",
+        }
+    }
+
     /// The variables given with the command.
     pub fn variables(&self) -> &[InstanceData] {
         match self {
@@ -306,6 +322,22 @@ impl InstanceCommand {
             | Self::AbortInstance { .. }
             | Self::RestoreInstance { .. }
             | Self::TerminateProcess { .. } => &[],
+        }
+    }
+
+    /// Why it is given, as one of the flow's options.
+    pub fn reason_option(&self) -> Option<&Arc<str>> {
+        match self {
+            Self::SuspendInstance { reason_option }
+            | Self::ResumeInstance { reason_option }
+            | Self::AbortInstance { reason_option }
+            | Self::RestoreInstance { reason_option } => reason_option.as_ref(),
+            Self::StartProcess { .. }
+            | Self::CommitTask { .. }
+            | Self::RollbackTask { .. }
+            | Self::RollbackTo { .. }
+            | Self::RedoRollback
+            | Self::TerminateProcess { .. } => None,
         }
     }
 
@@ -705,6 +737,38 @@ pub enum InstanceEvent {
         #[n(0)]
         flow_instance_ids: Vec<FlowInstanceId>,
     },
+}
+
+impl InstanceEvent {
+    /// Its name, as JSON has it.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::FlowStarted { .. } => "flowStarted",
+            Self::EventPassed(_) => "eventPassed",
+            Self::TaskActivated(_) => "taskActivated",
+            Self::GatewayReached(_) => "gatewayReached",
+            Self::NodeReentered { .. } => "nodeReentered",
+            Self::HookAnswered { .. } => "hookAnswered",
+            Self::BranchTaken { .. } => "branchTaken",
+            Self::BranchesOpened { .. } => "branchesOpened",
+            Self::JoinReached { .. } => "joinReached",
+            Self::BranchArrived { .. } => "branchArrived",
+            Self::BranchesJoined { .. } => "branchesJoined",
+            Self::PlugInStepped { .. } => "plugInStepped",
+            Self::TaskCommitted { .. } => "taskCommitted",
+            Self::CommitFailed { .. } => "commitFailed",
+            Self::FlowCompleted => "flowCompleted",
+            Self::SubFlowEnded { .. } => "subFlowEnded",
+            Self::CallReturned { .. } => "callReturned",
+            Self::TaskRolledBack { .. } => "taskRolledBack",
+            Self::RollbackRedone { .. } => "rollbackRedone",
+            Self::InstanceSuspended => "instanceSuspended",
+            Self::InstanceResumed => "instanceResumed",
+            Self::InstanceAborted => "instanceAborted",
+            Self::InstanceRestored { .. } => "instanceRestored",
+            Self::FlowTerminated { .. } => "flowTerminated",
+        }
+    }
 }
 
 /// How the data of the branches that arrived at a join came together over the data of the fork.

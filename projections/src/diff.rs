@@ -117,23 +117,9 @@ impl InstanceDiff {
             let status = |seen: &Option<NodeSeen>| seen.as_ref().map(|seen| seen.status);
             (status(&left) != status(&right)).then_some(NodeDifference { place, left, right })
         });
-        let keys = left
-            .written()
-            .keys()
-            .chain(right.written().keys().filter(|key| !left.written().contains_key(*key)));
-        let mut keys: Vec<&Arc<str>> = keys.collect();
-        keys.sort();
-        let variables = keys.into_iter().filter_map(|key| {
-            let (left, right) = (left.written().get(key), right.written().get(key));
-            (left.map(|left| &left.value) != right.map(|right| &right.value)).then(|| VariableDifference {
-                key: key.clone(),
-                left: left.cloned(),
-                right: right.cloned(),
-            })
-        });
         Some(Self {
             nodes: nodes.collect(),
-            variables: variables.collect(),
+            variables: variables(left, right),
             left: side(left.state(), &left_nodes)?,
             right: side(right.state(), &right_nodes)?,
         })
@@ -143,6 +129,25 @@ impl InstanceDiff {
     pub fn is_empty(&self) -> bool {
         self.nodes.is_empty() && self.variables.is_empty() && self.left.status == self.right.status
     }
+}
+
+/// The variables at the present position that only one of two moments has, or that have another value there, by key.
+pub fn variables(left: &Authors, right: &Authors) -> Vec<VariableDifference> {
+    let keys = left
+        .written()
+        .keys()
+        .chain(right.written().keys().filter(|key| !left.written().contains_key(*key)));
+    let mut keys: Vec<&Arc<str>> = keys.collect();
+    keys.sort();
+    let differences = keys.into_iter().filter_map(|key| {
+        let (left, right) = (left.written().get(key), right.written().get(key));
+        (left.map(|left| &left.value) != right.map(|right| &right.value)).then(|| VariableDifference {
+            key: key.clone(),
+            left: left.cloned(),
+            right: right.cloned(),
+        })
+    });
+    differences.collect()
 }
 
 fn side(state: &FlowInstance, nodes: &Places) -> Option<DiffSide> {

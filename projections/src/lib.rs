@@ -12,6 +12,7 @@ pub mod flow_instance;
 pub mod instance_data;
 pub mod node_instance;
 mod nodes;
+pub mod outline;
 pub mod receipt;
 pub mod rollback_target;
 pub mod runtime;
@@ -26,6 +27,7 @@ pub use diff::{DiffSide, InstanceDiff, NodeDifference, NodePlace, NodeSeen, Vari
 pub use elements::{ElementInstance, UnknownSequenceFlow};
 pub use flow_instance::{FlowInstanceBo, Held};
 pub use node_instance::NodeInstance;
+pub use outline::OutlineElement;
 pub use receipt::Receipt;
 pub use rollback_target::{DataChange, RollbackTarget, TargetTask};
 pub use runtime::{Compensation, DataConflict, NodeExecuteResult, RuntimeResult};

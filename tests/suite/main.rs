@@ -9,6 +9,7 @@ mod conformance;
 mod copies;
 mod crash;
 mod damage;
+mod debugger;
 mod decided;
 mod decided_forks;
 mod diff;

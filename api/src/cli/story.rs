@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 
 use flowledger::event::{
-    DeployWarning, Evaluated, FlowDescription, InstanceCommand, InstanceEvent, ModuleCommand, ModuleEvent, NodeVisit,
+    DeployWarning, Evaluated, FlowDescription, InstanceEvent, ModuleCommand, ModuleEvent, NodeVisit,
 };
 use flowledger::{Actor, AnyRecord, LogRecord, NodeInstanceId, ResultCode, store};
 
@@ -253,18 +253,7 @@ fn command(record: &AnyRecord) -> &'static str {
             ModuleCommand::DisableFlow => "disableFlow",
             ModuleCommand::EnableFlow => "enableFlow",
         },
-        AnyRecord::Instance(record) => match &record.given.command {
-            InstanceCommand::StartProcess { .. } => "startProcess",
-            InstanceCommand::CommitTask { .. } => "commitTask",
-            InstanceCommand::RollbackTask { .. } => "rollbackTask",
-            InstanceCommand::RollbackTo { .. } => "rollbackTo",
-            InstanceCommand::RedoRollback => "redoRollback",
-            InstanceCommand::SuspendInstance { .. } => "suspendInstance",
-            InstanceCommand::ResumeInstance { .. } => "resumeInstance",
-            InstanceCommand::AbortInstance { .. } => "abortInstance",
-            InstanceCommand::RestoreInstance { .. } => "restoreInstance",
-            InstanceCommand::TerminateProcess { .. } => "terminateProcess",
-        },
+        AnyRecord::Instance(record) => record.given.command.name(),
     }
 }
 
@@ -273,13 +262,7 @@ fn reason_option(record: &AnyRecord) -> Option<&str> {
     let AnyRecord::Instance(record) = record else {
         return None;
     };
-    match &record.given.command {
-        InstanceCommand::SuspendInstance { reason_option }
-        | InstanceCommand::ResumeInstance { reason_option }
-        | InstanceCommand::AbortInstance { reason_option }
-        | InstanceCommand::RestoreInstance { reason_option } => reason_option.as_deref(),
-        _ => None,
-    }
+    record.given.command.reason_option().map(AsRef::as_ref)
 }
 
 /// What was given with a command, where there was something.

@@ -84,7 +84,7 @@ pub(crate) struct Found {
     pub(crate) state: Arc<FlowInstance>,
     /// The flow asked for: the root, or a sub flow.
     pub(super) flow: FlowIndex,
-    pub(super) deployments: Deployments,
+    pub(crate) deployments: Deployments,
 }
 
 impl Found {
