@@ -2,7 +2,7 @@
 
 pub mod correction;
 pub mod floor;
-pub mod leave;
 pub mod load;
 pub mod process;
 pub mod proofs;
+pub mod workload;

@@ -40,24 +40,25 @@ impl From<flowledger_event_store::Counters> for Commits {
     }
 }
 
-/// What one run of clients saw.
+/// What one run of clients saw; JSON with these names.
 #[derive(Clone, Debug, Serialize)]
 pub struct Figures {
     /// Commands answered per second.
-    pub commands_per_s: f64,
+    pub per_s: f64,
     /// Half of the commands took at most this.
     pub p50_us: f64,
     /// 99 of 100 took at most this.
     pub p99_us: f64,
     /// 999 of 1000 took at most this.
     pub p999_us: f64,
-    /// Processor time of the whole process, clients included.
-    pub cpu_us_per_command: f64,
-    /// Growth of the files.
-    pub disk_bytes_per_command: f64,
-    /// What group commit gains.
-    pub commands_per_sync: f64,
+    /// Processor time per command of the whole process, clients included, and of servers that belong to the target.
+    pub cpu_us: f64,
+    /// Growth of the files per command.
+    pub disk_bytes: f64,
+    /// Commands per sync: what group commit gains.
+    pub records_per_sync: f64,
     /// Bytes of a record.
+    #[serde(skip)]
     pub record_bytes: f64,
 }
 
@@ -100,13 +101,13 @@ pub fn run(target: &Arc<dyn Target>, directory: &Path, clients: u64, time: Durat
     let at = |per_mille: usize| took.get((took.len() * per_mille / 1000).min(took.len().saturating_sub(1)));
     let us = |per_mille| at(per_mille).map_or(0.0, |took| took.as_secs_f64() * 1e6);
     Figures {
-        commands_per_s: count / elapsed.as_secs_f64(),
+        per_s: count / elapsed.as_secs_f64(),
         p50_us: us(500),
         p99_us: us(990),
         p999_us: us(999),
-        cpu_us_per_command: cpu * 1e6 / count,
-        disk_bytes_per_command: (disk_bytes(directory).saturating_sub(disk)) as f64 / count,
-        commands_per_sync: commands as f64 / (syncs.max(1)) as f64,
+        cpu_us: cpu * 1e6 / count,
+        disk_bytes: (disk_bytes(directory).saturating_sub(disk)) as f64 / count,
+        records_per_sync: commands as f64 / (syncs.max(1)) as f64,
         record_bytes: (after.bytes - before.bytes) as f64 / commands.max(1) as f64,
     }
 }
@@ -119,13 +120,13 @@ pub fn median(runs: &[Figures]) -> Option<Figures> {
         figures.get(figures.len() / 2).copied()
     };
     Some(Figures {
-        commands_per_s: of(|run| run.commands_per_s)?,
+        per_s: of(|run| run.per_s)?,
         p50_us: of(|run| run.p50_us)?,
         p99_us: of(|run| run.p99_us)?,
         p999_us: of(|run| run.p999_us)?,
-        cpu_us_per_command: of(|run| run.cpu_us_per_command)?,
-        disk_bytes_per_command: of(|run| run.disk_bytes_per_command)?,
-        commands_per_sync: of(|run| run.commands_per_sync)?,
+        cpu_us: of(|run| run.cpu_us)?,
+        disk_bytes: of(|run| run.disk_bytes)?,
+        records_per_sync: of(|run| run.records_per_sync)?,
         record_bytes: of(|run| run.record_bytes)?,
     })
 }

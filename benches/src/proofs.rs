@@ -1,4 +1,4 @@
-//! The leave workload with and without what makes a log provable, to measure what that costs.
+//! A workload with and without what makes a log provable, to measure what that costs.
 
 use std::io;
 use std::path::Path;
@@ -11,8 +11,8 @@ use std::time::Duration;
 use flowledger::store::{Faults, SledOptions};
 use flowledger::{BackgroundVerification, Engine};
 
-use crate::leave::Leave;
 use crate::load::{Commits, Target};
+use crate::workload::{Work, Workload};
 
 /// A store without proofs: it computes no leaf hashes, keeps no mark beside the log, and nothing is verified. The places of the hashes in its frames
 /// stay, empty. It cannot be verified, nor opened again, so nobody can use it for anything else.
@@ -28,18 +28,18 @@ impl Faults for Bare {
     }
 }
 
-/// The leave workload on a store without proofs.
-pub fn bare(directory: &Path, mut options: SledOptions) -> Leave {
+/// A workload on a store without proofs.
+pub fn bare(directory: &Path, mut options: SledOptions, workload: Workload) -> Work {
     options.faults = Some(Arc::new(Bare));
     let engine = Engine::builder()
         .data_dir_with(directory, options)
         .verify_in_background(BackgroundVerification::off());
-    Leave::on(engine.open().expect("a new store"))
+    Work::on(engine.open().expect("a new store"), workload)
 }
 
-/// The leave workload with proofs in use: the Merkle tree is kept up, and the log is signed again and again.
+/// A workload with proofs in use: the Merkle tree is kept up, and the log is signed again and again.
 pub struct Proven {
-    leave: Arc<Leave>,
+    work: Arc<Work>,
     stop: Option<Sender<()>>,
     signer: Option<JoinHandle<()>>,
 }
@@ -49,9 +49,9 @@ const PACE: Duration = Duration::from_millis(500);
 
 impl Proven {
     /// Opens an engine in a directory and begins to sign.
-    pub fn open(directory: &Path, options: SledOptions) -> Self {
-        let leave = Arc::new(Leave::open(directory, options));
-        let engine = leave.engine().blocking();
+    pub fn open(directory: &Path, options: SledOptions, workload: Workload) -> Self {
+        let work = Arc::new(Work::open(directory, options, workload));
+        let engine = work.engine().blocking();
         engine.checkpoint().expect("a checkpoint");
         let (stop, stopped) = channel();
         let signer = thread::spawn(move || {
@@ -60,7 +60,7 @@ impl Proven {
             }
         });
         Self {
-            leave,
+            work,
             stop: Some(stop),
             signer: Some(signer),
         }
@@ -78,10 +78,10 @@ impl Drop for Proven {
 
 impl Target for Proven {
     fn command(&self, client: u64, number: u64) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
-        self.leave.command(client, number)
+        self.work.command(client, number)
     }
 
     fn commits(&self) -> Commits {
-        self.leave.commits()
+        self.work.commits()
     }
 }

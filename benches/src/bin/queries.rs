@@ -9,8 +9,8 @@ use clap::Parser;
 use flowledger::store::{SledOptions, SledStore, Store};
 use flowledger::{BlockingEngine, Engine};
 use flowledger_benches::correction::{self, Correction};
-use flowledger_benches::leave::Leave;
 use flowledger_benches::load::Target;
+use flowledger_benches::workload::{Work, Workload};
 use serde_json::json;
 
 /// Records of the instance that is asked about while the log grows.
@@ -144,7 +144,7 @@ fn main() {
 /// An instance of fixed length in a log of so many other records, spread over it.
 fn in_log_of(store: Store, records: usize) -> Case {
     let engine = engine_on(&store);
-    let leave: Arc<dyn Target> = Arc::new(Leave::on(engine.engine().clone()));
+    let leave: Arc<dyn Target> = Arc::new(Work::on(engine.engine().clone(), Workload::Leave));
     let mut asked = Correction::start(&engine, &correction::deployed(&engine));
     let mut written = 0;
     for number in 1..FIXED_RECORDS {

@@ -1,5 +1,5 @@
 //! Durable commands per second, each way of storing them measured in turn within one run: `floor` is what the disk allows,
-//! `store` the event store, `engine` the whole of it on the leave workload, `bare` and `proven` the same without and with all proofs.
+//! `store` the event store, `engine` the whole of it, `bare` and `proven` the same without and with all proofs.
 //! Only their ratio means something on a machine that does other work as well.
 
 use std::path::{Path, PathBuf};
@@ -11,10 +11,11 @@ use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 use flowledger_benches::floor::Floor;
-use flowledger_benches::leave::Leave;
 use flowledger_benches::load::{Commits, Figures, Target, median, run};
 use flowledger_benches::proofs::{self, Proven};
+use flowledger_benches::workload::{Work, Workload};
 use flowledger_event_store::{Append, EventStore, Revision, SledOptions, SledStore, StreamId};
+use serde_json::{Map, Value, json};
 
 /// Durable commands per second of closed-loop clients.
 #[derive(Parser)]
@@ -31,19 +32,16 @@ struct Arguments {
     /// How often everything is measured.
     #[arg(long, default_value_t = 3)]
     rounds: u32,
-    /// Bytes of a record.
-    #[arg(long, default_value_t = 350)]
-    record_bytes: usize,
-    /// Records of a stream before a client begins the next.
-    #[arg(long, default_value_t = 50)]
-    stream_records: u64,
+    /// What the clients do; floor and store take the records that it leaves.
+    #[arg(long, value_enum, default_value_t = Workload::Leave)]
+    workload: Workload,
     /// Microseconds added to every sync.
     #[arg(long, default_value_t = 0)]
     flush_delay_us: u64,
     /// Where the files go; must be on the disk to be measured.
     #[arg(long)]
     directory: Option<PathBuf>,
-    /// Print one JSON object a line.
+    /// Print one JSON object with the medians.
     #[arg(long)]
     json: bool,
     /// Fails if the last mode comes to less than this share of the first.
@@ -59,7 +57,7 @@ enum Mode {
     Store,
     /// The engine on a store that computes no leaf hashes and keeps no mark: what it would be without proofs.
     Bare,
-    /// The whole engine: start, commit, commit of a leave request, with five variables.
+    /// The whole engine.
     Engine,
     /// The same with proofs in use: the Merkle tree is kept up, and a checkpoint signed and saved twice a second.
     Proven,
@@ -67,28 +65,24 @@ enum Mode {
 
 impl Mode {
     /// The one place that knows how each mode is set up.
-    fn target(self, directory: &Path, arguments: &Arguments) -> Arc<dyn Target> {
-        let flush_delay = Duration::from_micros(arguments.flush_delay_us);
+    fn target(self, directory: &Path, arguments: &Arguments, records: &Records) -> Arc<dyn Target> {
         let options = SledOptions {
-            flush_delay,
+            flush_delay: Duration::from_micros(arguments.flush_delay_us),
             ..SledOptions::default()
         };
-        let commands = Commands {
-            record_bytes: arguments.record_bytes,
-            stream_records: arguments.stream_records,
-        };
+        let records = records.clone();
         match self {
             Self::Floor => Arc::new(FloorTarget {
                 floor: Floor::create(directory, &options),
-                commands,
+                records,
             }),
             Self::Store => {
                 let store = SledStore::open(directory, options).expect("a new store");
-                Arc::new(StoreTarget { store, commands })
+                Arc::new(StoreTarget { store, records })
             }
-            Self::Bare => Arc::new(proofs::bare(directory, options)),
-            Self::Engine => Arc::new(Leave::open(directory, options)),
-            Self::Proven => Arc::new(Proven::open(directory, options)),
+            Self::Bare => Arc::new(proofs::bare(directory, options, arguments.workload)),
+            Self::Engine => Arc::new(Work::open(directory, options, arguments.workload)),
+            Self::Proven => Arc::new(Proven::open(directory, options, arguments.workload)),
         }
     }
 
@@ -98,39 +92,42 @@ impl Mode {
     }
 }
 
-/// The same commands for every mode.
-#[derive(Clone, Copy)]
-struct Commands {
-    record_bytes: usize,
-    stream_records: u64,
+/// The engine's records, for those that are given bytes instead of commands: the same bytes in as many streams.
+#[derive(Clone)]
+struct Records {
+    bytes: Arc<[Arc<[u8]>]>,
+    per_stream: u64,
 }
 
-impl Commands {
-    fn append(self, client: u64, number: u64) -> Append {
-        let stream = (client << 40) + number / self.stream_records;
-        let expected = number % self.stream_records;
+impl Records {
+    fn of(workload: Workload) -> Self {
+        Self {
+            bytes: workload.records().into(),
+            per_stream: workload.commands(),
+        }
+    }
+
+    fn append(&self, client: u64, number: u64) -> Append {
+        let stream = (client << 40) + number / self.per_stream;
         let scattered = u128::from(stream).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
-        let id = (u128::from(stream) << 64) + u128::from(expected);
-        let mut record = vec![b'r'; self.record_bytes];
-        let len = record.len().min(16);
-        record[..len].copy_from_slice(&id.to_be_bytes()[..len]);
+        let at = usize::try_from(number).unwrap_or(0) % self.bytes.len();
         Append {
             stream: StreamId::from_bytes(scattered.to_be_bytes()),
-            expected: Revision::new(expected),
-            record: record.into(),
+            expected: Revision::new(number % self.per_stream),
+            record: self.bytes[at].clone(),
         }
     }
 }
 
 struct FloorTarget {
     floor: Floor,
-    commands: Commands,
+    records: Records,
 }
 
 impl Target for FloorTarget {
     fn command(&self, client: u64, number: u64) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
         Box::pin(async move {
-            self.floor.append(self.commands.append(client, number).record).await;
+            self.floor.append(self.records.append(client, number).record).await;
         })
     }
 
@@ -146,13 +143,13 @@ impl Target for FloorTarget {
 
 struct StoreTarget {
     store: SledStore,
-    commands: Commands,
+    records: Records,
 }
 
 impl Target for StoreTarget {
     fn command(&self, client: u64, number: u64) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
         Box::pin(async move {
-            for answer in self.store.append(vec![self.commands.append(client, number)]).await {
+            for answer in self.store.append(vec![self.records.append(client, number)]).await {
                 answer.expect("the store takes it");
             }
         })
@@ -163,59 +160,71 @@ impl Target for StoreTarget {
     }
 }
 
+/// A mode with what its rounds came to.
+struct Measured {
+    mode: Mode,
+    rounds: Vec<Figures>,
+}
+
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let modes: Vec<Mode> = arguments.modes.clone();
-    let mut figures: Vec<Vec<Figures>> = vec![Vec::new(); modes.len()];
+    let records = Records::of(arguments.workload);
+    let mut measured: Vec<Measured> = arguments
+        .modes
+        .iter()
+        .map(|&mode| Measured {
+            mode,
+            rounds: Vec::new(),
+        })
+        .collect();
     if !arguments.json {
         println!(
-            "{:>7} {:>12} {:>9} {:>9} {:>9} {:>8} {:>10} {:>9} {:>9}",
+            "{:>12} {:>12} {:>9} {:>9} {:>9} {:>8} {:>10} {:>9} {:>9}",
             "", "commands/s", "p50 us", "p99 us", "p99.9 us", "cpu us", "disk B", "per sync", "record B"
         );
     }
-    for round in 0..arguments.rounds {
+    for round in 0..arguments.rounds.max(1) {
         // There and back again, so that none is always the first.
-        let mut order: Vec<_> = modes.iter().zip(&mut figures).collect();
+        let mut order: Vec<&mut Measured> = measured.iter_mut().collect();
         if round % 2 == 1 {
             order.reverse();
         }
-        for (mode, figures) in order {
+        for Measured { mode, rounds } in order {
             let directory = match &arguments.directory {
                 Some(parent) => tempfile::tempdir_in(parent),
                 None => tempfile::tempdir(),
             };
             let directory = directory.expect("a directory");
-            let target = mode.target(directory.path(), &arguments);
-            let seen = run(
-                &target,
-                directory.path(),
-                arguments.clients,
-                Duration::from_secs_f64(arguments.seconds),
-            );
-            print(&arguments, &mode.name(), &seen);
-            figures.push(seen);
+            let target = mode.target(directory.path(), &arguments, &records);
+            let time = Duration::from_secs_f64(arguments.seconds);
+            let seen = run(&target, directory.path(), arguments.clients, time);
+            if !arguments.json {
+                print(&mode.name(), &seen);
+            }
+            rounds.push(seen);
         }
     }
-    let medians: Vec<Figures> = figures.iter().filter_map(|figures| median(figures)).collect();
-    for (mode, seen) in modes.iter().zip(&medians) {
-        print(&arguments, &format!("{}*", mode.name()), seen);
+    if arguments.json {
+        println!("{}", object(&arguments, &measured));
+    } else {
+        for Measured { mode, rounds } in &measured {
+            if let Some(median) = median(rounds) {
+                print(&format!("{}*", mode.name()), &median);
+            }
+        }
+        for pair in measured.windows(2) {
+            print_ratio(&pair[0], &pair[1]);
+        }
     }
-    for pair in 1..modes.len() {
-        print_ratio(
-            &arguments,
-            (modes[pair - 1], &figures[pair - 1]),
-            (modes[pair], &figures[pair]),
-        );
-    }
-    let mut is_enough = true;
-    if let (Some(at_least), [first, .., last]) = (arguments.at_least, modes.as_slice()) {
-        let ratio = if let [first_figures, .., last_figures] = figures.as_slice() {
-            print_ratio(&arguments, (*first, first_figures), (*last, last_figures))
-        } else {
-            1.0
-        };
-        is_enough = ratio >= at_least;
-    }
+    let is_enough = match (arguments.at_least, measured.as_slice()) {
+        (Some(at_least), [first, .., last]) => {
+            if !arguments.json && measured.len() > 2 {
+                print_ratio(first, last);
+            }
+            ratios(first, last).1 >= at_least
+        }
+        _ => true,
+    };
     if is_enough {
         ExitCode::SUCCESS
     } else {
@@ -223,44 +232,49 @@ fn main() -> ExitCode {
     }
 }
 
-/// Of the rounds' ratios, not of the medians: what disturbs a round disturbs both of its sides.
-fn print_ratio(arguments: &Arguments, first: (Mode, &[Figures]), other: (Mode, &[Figures])) -> f64 {
-    let rounds = first.1.iter().zip(other.1);
-    let mut ratios: Vec<f64> = rounds
-        .map(|(first, other)| other.commands_per_s / first.commands_per_s)
-        .collect();
-    ratios.sort_by(f64::total_cmp);
-    let (ratio, name, to) = (ratios[ratios.len() / 2], other.0.name(), first.0.name());
-    let cpu = |figures| median(figures).map_or(0.0, |median| median.cpu_us_per_command);
-    let cpu = cpu(other.1) / cpu(first.1);
-    if arguments.json {
-        println!(
-            "{}",
-            serde_json::json!({ "mode": name, "to": to, "ratio": ratio, "cpu_ratio": cpu })
-        );
-    } else {
-        println!("{name} is {ratio:.2} of {to} (rounds: {ratios:.2?}), its processor time per command {cpu:.2}");
+/// What `--json` prints: the medians of each mode under its name.
+fn object(arguments: &Arguments, measured: &[Measured]) -> Value {
+    let mut object = Map::new();
+    object.insert("workload".into(), json!(arguments.workload.name()));
+    object.insert("clients".into(), json!(arguments.clients));
+    for Measured { mode, rounds } in measured {
+        object.insert(mode.name(), json!(median(rounds)));
     }
-    ratio
+    object.into()
 }
 
-fn print(arguments: &Arguments, name: &str, figures: &Figures) {
-    if arguments.json {
-        println!(
-            "{}",
-            serde_json::json!({ "mode": name, "clients": arguments.clients, "figures": figures })
-        );
-        return;
-    }
+/// The ratios of two modes round by round, and their median: what disturbs a round disturbs both of its sides.
+fn ratios(first: &Measured, other: &Measured) -> (Vec<f64>, f64) {
+    let rounds = first.rounds.iter().zip(&other.rounds);
+    let mut ratios: Vec<f64> = rounds.map(|(first, other)| other.per_s / first.per_s).collect();
+    ratios.sort_by(f64::total_cmp);
+    let median = ratios.get(ratios.len() / 2).copied().unwrap_or(1.0);
+    (ratios, median)
+}
+
+fn print_ratio(first: &Measured, other: &Measured) {
+    let (ratios, ratio) = ratios(first, other);
+    let cpu = |measured: &Measured| median(&measured.rounds).map_or(0.0, |median| median.cpu_us);
+    println!(
+        "{} is {ratio:.2} of {} (rounds: {ratios:.2?}), its processor time per command {:+.1} us",
+        other.mode.name(),
+        first.mode.name(),
+        cpu(other) - cpu(first),
+    );
+}
+
+fn print(name: &str, figures: &Figures) {
     let Figures {
-        commands_per_s,
+        per_s,
         p50_us,
         p99_us,
         p999_us,
-        ..
+        cpu_us,
+        disk_bytes,
+        records_per_sync,
+        record_bytes,
     } = figures;
     println!(
-        "{name:>7} {commands_per_s:>12.0} {p50_us:>9.0} {p99_us:>9.0} {p999_us:>9.0} {:>8.1} {:>10.0} {:>9.1} {:>9.0}",
-        figures.cpu_us_per_command, figures.disk_bytes_per_command, figures.commands_per_sync, figures.record_bytes
+        "{name:>12} {per_s:>12.0} {p50_us:>9.0} {p99_us:>9.0} {p999_us:>9.0} {cpu_us:>8.1} {disk_bytes:>10.0} {records_per_sync:>9.1} {record_bytes:>9.0}"
     );
 }
