@@ -5,6 +5,8 @@ use flowledger::{
     StartProcessParam,
 };
 
+use crate::workload::command_id;
+
 /// A task and a gateway that leads back to it.
 const MODEL: &str = r#"{"flowElementList":[
 {"key":"start","type":2,"outgoing":["to_request"]},
@@ -30,17 +32,20 @@ pub struct Correction {
     pub first: NodeInstanceId,
     task: NodeInstanceId,
     records: i32,
+    number: u64,
 }
 
 impl Correction {
-    /// Starts a request, with five variables: one record.
-    pub fn start(engine: &BlockingEngine, module: &FlowModuleId) -> Self {
+    /// Starts a request, with five variables: one record. Its commands have ids with its number in them, so that each run
+    /// makes the same records.
+    pub fn start(engine: &BlockingEngine, module: &FlowModuleId, number: u64) -> Self {
         let start = StartProcessParam::of_module(module.clone())
             .variable("applicant", "Lin")
             .variable("days", 3)
             .variable("reason", "family")
             .variable("urgent", false)
-            .variable("department", "sales");
+            .variable("department", "sales")
+            .command_id(&command_id(number, 0).to_string());
         let started = engine.start_process(start).expect("a start");
         let task = started.active_task_instance.expect("a task").node_instance_id;
         Self {
@@ -48,15 +53,18 @@ impl Correction {
             first: task.clone(),
             task,
             records: 1,
+            number,
         }
     }
 
     /// One record more: a commit, and every tenth time a rollback.
     pub fn go_on(&mut self, engine: &BlockingEngine) {
+        let id = command_id(self.number, u64::try_from(self.records).unwrap_or(0)).to_string();
         let answer = if self.records % 10 == 9 {
-            engine.rollback_task(RollbackTaskParam::new(&self.instance, &self.task))
+            engine.rollback_task(RollbackTaskParam::new(&self.instance, &self.task).command_id(&id))
         } else {
-            engine.commit_task(CommitTaskParam::new(&self.instance, &self.task).variable("round", self.records))
+            let commit = CommitTaskParam::new(&self.instance, &self.task).variable("round", self.records);
+            engine.commit_task(commit.command_id(&id))
         };
         let task = answer.expect("an answer").active_task_instance;
         self.task = task.expect("a task").node_instance_id;

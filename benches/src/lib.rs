@@ -3,6 +3,7 @@
 pub mod correction;
 pub mod floor;
 pub mod load;
+pub mod parts;
 pub mod process;
 pub mod proofs;
 pub mod workload;

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use clap::ValueEnum;
 use flowledger::store::SledOptions;
 use flowledger::{
-    CommitTaskParam, DeployModel, Engine, FlowInstanceId, FlowModuleId, NodeInstanceId, RollbackTaskParam,
+    CommandId, CommitTaskParam, DeployModel, Engine, FlowInstanceId, FlowModuleId, NodeInstanceId, RollbackTaskParam,
     StartProcessParam, StartProcessResult,
 };
 
@@ -112,7 +112,7 @@ impl Workload {
 
     /// Records as this workload leaves them, those of some instances one after the other, in the order of their commands.
     pub fn records(self) -> Vec<Arc<[u8]>> {
-        let work = Work::on(Engine::builder().in_memory().open().expect("an engine"), self);
+        let work = Work::on(Engine::builder().in_memory().open().expect("an engine"), self).named();
         let mut records = Vec::new();
         for number in 0..self.commands() * INSTANCES_SAMPLED {
             pollster::block_on(work.command(0, number));
@@ -207,6 +207,8 @@ pub struct Work {
     workload: Workload,
     module: FlowModuleId,
     clients: Mutex<BTreeMap<u64, Position>>,
+    /// Whether commands have ids by client and number, so that each run makes the same records.
+    is_named: bool,
 }
 
 /// Where a client stands: its instance, and the tasks that wait, oldest first.
@@ -233,7 +235,19 @@ impl Work {
             workload,
             module,
             clients: Mutex::default(),
+            is_named: false,
         }
+    }
+
+    /// Gives each command an id by its client and number, so that each run makes the same records.
+    #[must_use]
+    pub fn named(mut self) -> Self {
+        self.is_named = true;
+        self
+    }
+
+    fn command_id(&self, client: u64, number: u64) -> Option<CommandId> {
+        self.is_named.then(|| command_id(client, number))
     }
 
     /// The engine.
@@ -248,12 +262,13 @@ impl Work {
 
     async fn start(&self, client: u64, number: u64) {
         let days = i32::try_from(number / self.workload.commands() % 7).unwrap_or(0);
-        let param = StartProcessParam::of_module(self.module.clone())
+        let mut param = StartProcessParam::of_module(self.module.clone())
             .variable("applicant", format!("person {}", number % 1_000))
             .variable("days", days)
             .variable("reason", "family")
             .variable("urgent", days > 5)
             .variable("department", "sales");
+        param.options.command_id = self.command_id(client, number);
         let started = self.engine.start_process(param).await.expect("a start");
         let position = Position {
             tasks: open_tasks(&started).collect(),
@@ -262,27 +277,34 @@ impl Work {
         self.clients.lock().expect("no panic").insert(client, position);
     }
 
-    async fn commit(&self, client: u64, key: &str) {
+    async fn commit(&self, client: u64, number: u64, key: &str) {
         let mut position = self.position(client).expect("an instance");
         let task = position.tasks.pop_front().expect("an open task");
         let param = CommitTaskParam::new(&position.instance, &task).variable(key, true);
-        let param = match self.workload {
+        let mut param = match self.workload {
             Workload::Long => param,
             _ => param.variable("comment", "as agreed"),
         };
+        param.options.command_id = self.command_id(client, number);
         let done = self.engine.commit_task(param).await.expect("a commit");
         position.tasks.extend(open_tasks(&done));
         self.clients.lock().expect("no panic").insert(client, position);
     }
 
-    async fn roll_back(&self, client: u64) {
+    async fn roll_back(&self, client: u64, number: u64) {
         let mut position = self.position(client).expect("an instance");
         let task = position.tasks.pop_front().expect("an open task");
-        let param = RollbackTaskParam::new(&position.instance, &task);
+        let mut param = RollbackTaskParam::new(&position.instance, &task);
+        param.options.command_id = self.command_id(client, number);
         let done = self.engine.rollback_task(param).await.expect("a rollback");
         position.tasks.extend(open_tasks(&done));
         self.clients.lock().expect("no panic").insert(client, position);
     }
+}
+
+/// An id that looks as those the engine draws.
+pub fn command_id(client: u64, number: u64) -> CommandId {
+    format!("{client:08x}-0000-4000-8000-{number:012x}").into()
 }
 
 /// The tasks that an answer tells to be open.
@@ -303,8 +325,8 @@ impl Target for Work {
             let steps = self.workload.steps();
             match steps[usize::try_from(number).unwrap_or(0) % steps.len()] {
                 Start => self.start(client, number).await,
-                Commit(key) => self.commit(client, key).await,
-                RollBack => self.roll_back(client).await,
+                Commit(key) => self.commit(client, number, key).await,
+                RollBack => self.roll_back(client, number).await,
             }
         })
     }

@@ -145,7 +145,7 @@ fn main() {
 fn in_log_of(store: Store, records: usize) -> Case {
     let engine = engine_on(&store);
     let leave: Arc<dyn Target> = Arc::new(Work::on(engine.engine().clone(), Workload::Leave));
-    let mut asked = Correction::start(&engine, &correction::deployed(&engine));
+    let mut asked = Correction::start(&engine, &correction::deployed(&engine), 1);
     let mut written = 0;
     for number in 1..FIXED_RECORDS {
         let upto = records * number / (FIXED_RECORDS - 1);
@@ -181,7 +181,7 @@ fn in_one_log(store: &Store, lengths: &[usize]) -> Vec<Case> {
     lengths
         .iter()
         .map(|length| {
-            let mut asked = Correction::start(&engine, &module);
+            let mut asked = Correction::start(&engine, &module, *length as u64);
             for _ in 1..*length {
                 asked.go_on(&engine);
             }
