@@ -3,6 +3,7 @@
 mod arguments;
 mod certify;
 mod copies;
+mod debug;
 mod demo;
 mod diff;
 mod errors;
@@ -56,6 +57,9 @@ enum Command {
     /// Flow instances: start, commit, roll back, look at
     #[command(subcommand)]
     Instance(instance::InstanceCommand),
+    /// Walks the records of an instance forward and backward, on the screen
+    #[command(after_help = debug::DEBUG_HELP)]
+    Debug(debug::DebugArgs),
     /// The log: read its records, verify it, prove it to others
     #[command(subcommand)]
     Log(log::LogCommand),
@@ -77,6 +81,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Demo => demo::run(&session),
         Command::Flow(command) => flow::run(&session, command),
         Command::Instance(command) => instance::run(&session, command),
+        Command::Debug(args) => debug::run(&session, args),
         Command::Log(command) => log::run(&session, command),
         Command::VerifyReceipt(args) => receipt::verify(&session, &args),
         Command::Errors(command) => errors::run(&session, &command),

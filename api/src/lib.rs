@@ -40,7 +40,7 @@ pub use flowledger_engine_core::id::{
     NodeInstanceId,
 };
 pub use flowledger_engine_core::limits::Limits;
-pub use flowledger_engine_core::model::element::{Element, Properties};
+pub use flowledger_engine_core::model::element::{Element, ElementType, Properties};
 pub use flowledger_engine_core::model::parse::ModelLimits;
 pub use flowledger_engine_core::plug_in;
 pub use flowledger_engine_core::profile::Profile;
@@ -59,6 +59,8 @@ pub use verification::{BackgroundVerification, OnFault};
 /// The guides whose code is compiled with the tests of the documentation.
 #[cfg(doctest)]
 mod guides {
+    #[doc = include_str!("../../docs/how-to/debug.md")]
+    mod debug {}
     #[doc = include_str!("../../docs/how-to/embed.md")]
     mod embed {}
     #[doc = include_str!("../../docs/how-to/hooks.md")]

@@ -1659,3 +1659,142 @@ fn wrong_arguments_are_told_whole_in_json_too() {
     let json: Value = serde_json::from_str(&answer.out).unwrap();
     assert!(text(&json, "/errMsg").contains("<INSTANCE>"), "{json}");
 }
+
+#[test]
+fn debugger_prints_a_screen_of_a_store_a_backup_and_an_export() {
+    let shell = Shell::new();
+    let module = shell.deployed("leave");
+    let started = shell.json(0, &["instance", "start", &module, "applicant=Lin"]);
+    let instance = text(&started, "/flowInstanceId");
+    shell.json(0, &["instance", "commit", &instance, "days=5"]);
+    shell.done(&["log", "backup", "ledger.backup"]);
+    shell.done(&["log", "export", "ledger.jsonl"]);
+    let root = text(&shell.json(0, &["log", "verify"]), "/root");
+
+    let debug = ["debug", &instance, "--plain"];
+    let screen = shell.done(&debug);
+    for line in [
+        "version 2 of 2, event 2 of 2",
+        "▸*» lead (Team lead)        waits",
+        "▸* days = 5 (new)",
+    ] {
+        assert!(screen.contains(line), "{line}:\n{screen}");
+    }
+    for copy in ["ledger.backup", "ledger.jsonl"] {
+        assert_eq!(shell.done(&[&["--data", copy], &debug[..]].concat()), screen, "{copy}");
+    }
+    let back = shell.done(&[&debug[..], &["--keys", "k"]].concat());
+    assert_eq!(shell.done(&[&debug[..], &["--as-of", "1"]].concat()), back);
+    assert_eq!(
+        shell.done(&[&debug[..], &["--as-of", "1", "--keys", " j d1<Esc> "]].concat()),
+        screen
+    );
+    let large = shell.done(&[&debug[..], &["--size", "140x40"]].concat());
+    assert_eq!(large.lines().count(), 40);
+
+    let json = shell.json(0, &["debug", &instance, "--keys", "kh"]);
+    assert_eq!((&json["version"], &json["event"]), (&1.into(), &2.into()));
+    assert_eq!(json["records"][1]["command"], "commitTask");
+    assert_eq!(json["outline"][0]["modelKey"], "start");
+    assert_eq!(json["facts"][2], "waits at request");
+    assert_eq!(
+        text(&shell.json(0, &["log", "verify"]), "/root"),
+        root,
+        "nothing is written"
+    );
+}
+
+#[test]
+fn debugger_says_what_it_cannot_do() {
+    let shell = Shell::new();
+    let module = shell.deployed("leave");
+    let started = shell.json(0, &["instance", "start", &module, "applicant=Lin"]);
+    let instance = text(&started, "/flowInstanceId");
+    let no_terminal = shell.run(&["debug", &instance]);
+    assert_eq!((no_terminal.status, &*no_terminal.out), (2, ""));
+    assert!(
+        no_terminal.err.contains("standard output is not a terminal; --plain"),
+        "{}",
+        no_terminal.err
+    );
+    for arguments in [
+        &["--plain", "--keys", "<Nothing>"][..],
+        &["--plain", "--size", "80"],
+        &["--plain", "--size", "80x0"],
+        &["--plain", "--size", "5000x24"],
+        &["--size", "80x24"],
+    ] {
+        let wrong = shell.run(&[&["debug", &instance], arguments].concat());
+        assert_eq!(wrong.status, 2, "{arguments:?}");
+    }
+    assert_eq!(
+        code(&shell.json(1, &["debug", "7b223af7-a18a-822e-9e4b-2844e5dbe8d8"])),
+        4008
+    );
+    assert_eq!(code(&shell.json(1, &["debug", &instance, "--as-of", "2"])), 7417);
+}
+
+/// Runs the program in a terminal of 100 columns and 30 rows and types there; what the terminal was sent. `None` where there is no `script` to make one.
+fn in_a_terminal(shell: &Shell, line: &str, typed: &str) -> Option<String> {
+    let program = env!("CARGO_BIN_EXE_flowledger");
+    let command = format!("stty cols 100 rows 30; '{program}' {line}; echo ended with $?; stty -a");
+    let mut script = Command::new("script");
+    script.args(["-q", "-e", "-c", &command, "/dev/null"]);
+    script
+        .current_dir(shell.directory.path())
+        .env("TERM", "xterm-256color")
+        .env_remove("NO_COLOR");
+    let started = script
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn();
+    let Ok(mut child) = started else {
+        eprintln!("SKIPPED: there is no `script`, so no terminal can be made");
+        return None;
+    };
+    let mut out = child.stdout.take().unwrap();
+    let mut seen = Vec::new();
+    let mut buffer = [0; 4096];
+    let mut typed = Some(typed);
+    loop {
+        // What is typed before the screen is there would be read by nobody.
+        if String::from_utf8_lossy(&seen).contains("? help")
+            && let Some(keys) = typed.take()
+        {
+            child.stdin.as_mut().unwrap().write_all(keys.as_bytes()).unwrap();
+        }
+        match out.read(&mut buffer) {
+            Ok(0) | Err(_) => break,
+            Ok(read) => seen.extend_from_slice(&buffer[..read]),
+        }
+    }
+    child.wait().unwrap();
+    Some(String::from_utf8_lossy(&seen).into_owned())
+}
+
+#[test]
+fn terminal_is_left_as_it_was() {
+    let shell = Shell::new();
+    let module = shell.deployed("leave");
+    let started = shell.json(0, &["instance", "start", &module, "applicant=Lin"]);
+    let instance = text(&started, "/flowInstanceId");
+    let line = format!("debug {instance}");
+    for keys in ["q", "hh?\u{3}"] {
+        let Some(seen) = in_a_terminal(&shell, &line, keys) else {
+            return;
+        };
+        let (entered, left) = (seen.find("\u{1b}[?1049h"), seen.rfind("\u{1b}[?1049l"));
+        assert!(entered.is_some() && left > entered, "{keys:?} {entered:?} {left:?}");
+        let (hidden, shown) = (seen.rfind("\u{1b}[?25l"), seen.rfind("\u{1b}[?25h"));
+        assert!(shown > hidden, "the cursor is seen again: {seen:?}");
+        let behind = seen.split("\u{1b}[?1049l").last().unwrap();
+        assert!(behind.contains("ended with 0"), "{behind:?}");
+        assert!(behind.contains(" icanon") && behind.contains(" echo "), "{behind:?}");
+        let on_screen = seen.split("\u{1b}[?1049l").next().unwrap();
+        assert!(
+            on_screen.contains("Outline") && on_screen.contains("\u{1b}[38;5;2"),
+            "{on_screen:?}"
+        );
+    }
+}

@@ -460,7 +460,12 @@ fn search_finds_what_stands_in_a_record() {
         found("Phone"),
         [(2, vec![FoundIn::Reason("asked by phone".to_owned())])]
     );
-    assert_eq!(found("days = 2"), [(2, vec![FoundIn::Variable("days = 2".to_owned())])]);
+    let days = |value: &str| FoundIn::Variable {
+        key: "days".to_owned(),
+        value: value.to_owned(),
+    };
+    assert_eq!(found("DAYS"), [(1, vec![days("1")]), (2, vec![days("2")])]);
+    assert_eq!(found("lin").len(), 1, "a value");
     assert_eq!(found("rollbackT"), [(3, vec![FoundIn::Command("rollbackTask")])]);
     assert_eq!(found("1003")[0].0, 3);
     let versions = |text: &str| found(text).into_iter().map(|(version, _)| version).collect::<Vec<_>>();

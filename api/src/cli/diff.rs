@@ -85,34 +85,45 @@ pub(crate) fn run(session: &Session, args: DiffArgs) -> Result<(), Failure> {
             diff: &diff,
         })?);
     }
-    out.table(0, &["", "left", "right"], sides(&diff))?;
-    if !diff.nodes.is_empty() {
-        out.blank()?;
-        let rows = diff.nodes.iter().map(|node| {
-            vec![
-                node.place.to_string(),
-                status(node.left.as_ref()),
-                status(node.right.as_ref()),
-            ]
-        });
-        out.table(0, &["element", "left", "right"], rows.collect())?;
-    }
-    if !diff.variables.is_empty() {
-        out.blank()?;
-        let rows = diff.variables.iter().map(|variable| {
-            vec![
-                variable.key.to_string(),
-                written(variable.left.as_ref()),
-                written(variable.right.as_ref()),
-            ]
-        });
-        out.table(0, &["variable", "left", "right"], rows.collect())?;
+    for (number, (header, rows)) in tables(&diff).into_iter().enumerate() {
+        if number > 0 {
+            out.blank()?;
+        }
+        out.table(0, &header, rows)?;
     }
     if diff.is_empty() {
         out.blank()?;
         out.line("Nothing differs.")?;
     }
     Ok(())
+}
+
+/// The header and the rows of a table.
+pub(crate) type Table = ([&'static str; 3], Vec<Vec<String>>);
+
+/// A difference as tables: what is compared, then the elements and the variables that differ, where there are any.
+pub(crate) fn tables(diff: &InstanceDiff) -> Vec<Table> {
+    let nodes = diff.nodes.iter().map(|node| {
+        vec![
+            node.place.to_string(),
+            status(node.left.as_ref()),
+            status(node.right.as_ref()),
+        ]
+    });
+    let variables = diff.variables.iter().map(|variable| {
+        vec![
+            variable.key.to_string(),
+            written(variable.left.as_ref()),
+            written(variable.right.as_ref()),
+        ]
+    });
+    let mut tables = vec![
+        (["", "left", "right"], sides(diff)),
+        (["element", "left", "right"], nodes.collect()),
+        (["variable", "left", "right"], variables.collect()),
+    ];
+    tables.retain(|(_, rows)| !rows.is_empty());
+    tables
 }
 
 fn query(instance: String, as_of: Option<AsOf>) -> InstanceQuery {

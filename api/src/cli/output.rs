@@ -21,11 +21,10 @@ pub(crate) struct Output {
 impl Output {
     /// Standard output; coloured if it is a terminal and `NO_COLOR` is not set.
     pub(crate) fn new(is_json: bool) -> Self {
-        let wants_none = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let stdout = io::stdout();
         Self {
             is_json,
-            is_coloured: stdout.is_terminal() && !wants_none,
+            is_coloured: stdout.is_terminal() && !wants_no_colour(),
             stdout,
         }
     }
@@ -79,18 +78,9 @@ impl Output {
 
     /// Writes a table, each line behind `indent` blanks.
     pub(crate) fn table(&self, indent: usize, header: &[&str], rows: Vec<Vec<String>>) -> io::Result<()> {
-        let mut table = Table::new();
-        table.load_style(presets::NOTHING);
-        table.set_header(header.iter().copied());
-        for row in rows {
-            table.add_row(row.iter().map(|cell| plain(cell).into_owned()));
-        }
-        for column in table.column_iter_mut() {
-            column.set_padding((0, 2));
-        }
         let blanks = " ".repeat(indent);
-        for (number, line) in table.lines().enumerate() {
-            let line = format!("{blanks}{}", line.trim_end());
+        for (number, line) in table_lines(header, rows).into_iter().enumerate() {
+            let line = format!("{blanks}{line}");
             if number == 0 {
                 self.aside(line)?;
             } else {
@@ -109,4 +99,23 @@ impl Output {
             writeln!(out, "{text}")
         }
     }
+}
+
+/// The lines of a table, the header first.
+pub(crate) fn table_lines(header: &[&str], rows: Vec<Vec<String>>) -> Vec<String> {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_header(header.iter().copied());
+    for row in rows {
+        table.add_row(row.iter().map(|cell| plain(cell).into_owned()));
+    }
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    table.lines().map(|line| line.trim_end().to_owned()).collect()
+}
+
+/// Whether the caller wants no colours.
+pub(crate) fn wants_no_colour() -> bool {
+    std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
 }

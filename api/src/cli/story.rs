@@ -5,7 +5,8 @@ use std::io;
 use std::sync::Arc;
 
 use flowledger::event::{
-    DeployWarning, Evaluated, FlowDescription, InstanceEvent, ModuleCommand, ModuleEvent, NodeVisit,
+    DeployWarning, Evaluated, FlowDescription, InstanceCommand, InstanceEvent, ModuleCommand, ModuleEvent, NodeVisit,
+    RollbackTarget,
 };
 use flowledger::{Actor, AnyRecord, LogRecord, NodeInstanceId, ResultCode, store};
 
@@ -39,18 +40,9 @@ impl Teller {
             command(&record.record),
             short(&hex(&record.leaf)),
         ))?;
-        if let Some(given) = given(&record.record) {
-            out.line(format!("{INDENT}given: {given}"))?;
-        }
-        if let Some(by) = by(&envelope.actor) {
-            out.line(format!("{INDENT}by: {by}"))?;
-        }
-        if let Some(option) = reason_option(&record.record) {
-            out.line(format!("{INDENT}reason option: {}", plain(option)))?;
-        }
-        if let Some(reason) = &envelope.reason {
-            out.line(format!("{INDENT}reason: {reason}"))?;
-        }
+        about(&record.record)
+            .into_iter()
+            .try_for_each(|line| out.line(format!("{INDENT}{line}")))?;
         self.facts(&record.record)
             .into_iter()
             .try_for_each(|fact| out.line(format!("{INDENT}- {fact}")))
@@ -61,6 +53,27 @@ impl Teller {
         match record {
             AnyRecord::Module(record) => record.events.iter().map(module_fact).collect(),
             AnyRecord::Instance(record) => record.events.iter().map(|event| self.instance_fact(event)).collect(),
+        }
+    }
+
+    /// The element that a command of an instance is about, where it names one.
+    pub(crate) fn subject(&self, command: &InstanceCommand) -> Option<String> {
+        match command {
+            InstanceCommand::CommitTask { task_instance_id, .. }
+            | InstanceCommand::RollbackTask { task_instance_id } => Some(self.key(task_instance_id)),
+            InstanceCommand::RollbackTo {
+                target: RollbackTarget::Node(node),
+            } => Some(self.key(node)),
+            InstanceCommand::RollbackTo {
+                target: RollbackTarget::Element(key),
+            } => Some(key.to_string()),
+            InstanceCommand::StartProcess { .. }
+            | InstanceCommand::RedoRollback
+            | InstanceCommand::SuspendInstance { .. }
+            | InstanceCommand::ResumeInstance { .. }
+            | InstanceCommand::AbortInstance { .. }
+            | InstanceCommand::RestoreInstance { .. }
+            | InstanceCommand::TerminateProcess { .. } => None,
         }
     }
 
@@ -243,8 +256,20 @@ impl Teller {
     }
 }
 
+/// What was given with a command, by whom and why, a line each.
+pub(crate) fn about(record: &AnyRecord) -> Vec<String> {
+    let envelope = record.envelope();
+    let lines = [
+        given(record).map(|given| format!("given: {given}")),
+        by(&envelope.actor).map(|by| format!("by: {by}")),
+        reason_option(record).map(|option| format!("reason option: {}", plain(option))),
+        envelope.reason.as_ref().map(|reason| format!("reason: {reason}")),
+    ];
+    lines.into_iter().flatten().collect()
+}
+
 /// The command of a record by its name in the API document.
-fn command(record: &AnyRecord) -> &'static str {
+pub(crate) fn command(record: &AnyRecord) -> &'static str {
     match record {
         AnyRecord::Module(record) => match &record.given.command {
             ModuleCommand::CreateFlow { .. } => "createFlow",

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt::Write;
 
-use flowledger::{CodeClass, Date, InstanceData, Retry, Value};
+use flowledger::{CodeClass, Date, ElementType, InstanceData, Retry, Value};
 
 /// Characters by which an id or a hash is told from others where nobody has to type it.
 const SHORT: usize = 8;
@@ -53,6 +53,11 @@ pub(crate) fn node_status(status: i32) -> &'static str {
         6 => "closed",
         _ => "unknown",
     }
+}
+
+/// The type of an element, by its number.
+pub(crate) fn element_type(number: i64) -> String {
+    ElementType::from_number(number).to_string()
 }
 
 /// The status of a flow module in lists: whether it can be started.

@@ -32,10 +32,20 @@ pub enum FoundIn {
     Code(String),
     /// The name of an event.
     Event(&'static str),
-    /// An element: its key, and its name where it has one.
-    Element(String),
-    /// A variable, or its value: `key = value`.
-    Variable(String),
+    /// An element.
+    Element {
+        /// Its key in the model.
+        key: String,
+        /// Its name in the model; empty when it has none.
+        name: String,
+    },
+    /// A variable that was given, by its key or its value.
+    Variable {
+        /// Its key.
+        key: String,
+        /// The value, as JSON.
+        value: String,
+    },
     /// What failed.
     Failure(String),
     /// An id: of the command, a node instance, a flow instance.
@@ -193,18 +203,25 @@ impl Search<'_> {
     /// An element, by its key or the name that a model gives it.
     fn element(&mut self, key: &str) {
         let models = self.debugger.deployments.values().map(|deployment| &deployment.model);
-        let name = models
-            .filter_map(|model| model.element(key))
-            .map(Element::name)
-            .find(|name| !name.is_empty());
-        let text = name.map_or_else(|| key.to_owned(), |name| format!("{key} ({name})"));
-        self.note(&text, FoundIn::Element(text.clone()));
+        let mut names = models.filter_map(|model| model.element(key)).map(Element::name);
+        let name = names.find(|name| !name.is_empty()).unwrap_or_default();
+        if self.is_in(key) || self.is_in(name) {
+            self.add(FoundIn::Element {
+                key: key.to_owned(),
+                name: name.to_owned(),
+            });
+        }
     }
 
     fn variables(&mut self, variables: &[InstanceData]) {
         for variable in variables {
-            let text = format!("{} = {}", variable.key, variable.value);
-            self.note(&text, FoundIn::Variable(text.clone()));
+            let value = variable.value.to_string();
+            if self.is_in(&variable.key) || self.is_in(&value) {
+                self.add(FoundIn::Variable {
+                    key: variable.key.to_string(),
+                    value,
+                });
+            }
         }
     }
 
@@ -215,8 +232,12 @@ impl Search<'_> {
         }
     }
 
+    fn is_in(&self, text: &str) -> bool {
+        text.to_lowercase().contains(self.wanted)
+    }
+
     fn note(&mut self, text: &str, found: FoundIn) {
-        if text.to_lowercase().contains(self.wanted) {
+        if self.is_in(text) {
             self.add(found);
         }
     }
