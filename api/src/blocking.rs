@@ -22,6 +22,7 @@ use crate::operation::{
     StartProcessResult, StateCertificate, StreamState, TerminateProcessParam, TerminateResult, UpdateFlowParam,
     UpdateFlowResult, VerifyReport,
 };
+use crate::regression::{RegressionParam, RegressionReport};
 
 /// An engine whose operations wait for their answer.
 ///
@@ -93,6 +94,7 @@ impl BlockingEngine {
         debugger(query: impl Into<InstanceQuery>) -> Debugger;
         diff(left: impl Into<InstanceQuery>, other: &Engine, right: impl Into<InstanceQuery>) -> InstanceDiff;
         certify(size: Option<u64>, each: impl FnMut(StreamState)) -> StateCertificate;
+        regression(param: RegressionParam, progress: impl FnMut(LogProgress)) -> RegressionReport;
         export(to: impl Write, progress: impl FnMut(LogProgress)) -> CopyReport;
         backup(path: impl AsRef<Path>, progress: impl FnMut(LogProgress)) -> CopyReport;
         verify_log(progress: impl FnMut(LogProgress)) -> VerifyReport;

@@ -15,6 +15,7 @@ mod log;
 mod output;
 mod progress;
 mod receipt;
+mod regression;
 mod replay;
 mod rollback;
 mod session;
@@ -60,6 +61,9 @@ enum Command {
     /// Walks the records of an instance forward and backward, on the screen
     #[command(after_help = debug::DEBUG_HELP)]
     Debug(debug::DebugArgs),
+    /// Every recorded instance of a module against a candidate model: what would take another path
+    #[command(after_help = regression::REGRESSION_HELP)]
+    Replay(regression::RegressionArgs),
     /// The log: read its records, verify it, prove it to others
     #[command(subcommand)]
     Log(log::LogCommand),
@@ -82,6 +86,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Flow(command) => flow::run(&session, command),
         Command::Instance(command) => instance::run(&session, command),
         Command::Debug(args) => debug::run(&session, args),
+        Command::Replay(args) => regression::run(&session, args),
         Command::Log(command) => log::run(&session, command),
         Command::VerifyReceipt(args) => receipt::verify(&session, &args),
         Command::Errors(command) => errors::run(&session, &command),

@@ -47,7 +47,7 @@ const CONFLICT_RETRIES: usize = 8;
 /// The command id of what is only considered.
 const CONSIDERED: &str = "considered";
 /// Questions one decision may ask: hooks of a long way, drafts of nested modules.
-const QUESTIONS_MAX: usize = 10_000;
+pub(crate) const QUESTIONS_MAX: usize = 10_000;
 /// Characters kept of what a failing hook says.
 const FAILURE_CHARS: usize = 500;
 /// Records read of a stream at a time.
@@ -810,7 +810,7 @@ impl Executor {
 }
 
 /// Limits for models that were found good already.
-fn beyond_doubt() -> ModelLimits {
+pub(crate) fn beyond_doubt() -> ModelLimits {
     let most = usize::MAX;
     ModelLimits {
         bytes: most,

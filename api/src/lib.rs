@@ -21,6 +21,7 @@ mod lane;
 mod operation;
 mod pause;
 mod proofs;
+mod regression;
 mod roots;
 mod time_out;
 mod verification;
@@ -54,6 +55,11 @@ pub use fork::{Fork, ForkParam, Replay, ReplayDifference};
 pub use health::{Health, HealthFault, HealthFaultKind, HealthState, VerificationHealth};
 pub use host::{Clock, Hook, HostError, Listener, SystemClock};
 pub use operation::*;
+pub use regression::{
+    ConditionChange, Course, DifferenceKind, RegressionCandidate, RegressionDifference, RegressionExample,
+    RegressionGroup, RegressionLive, RegressionParam, RegressionReport, RegressionTally, RegressionValue,
+    RegressionVerdict,
+};
 pub use verification::{BackgroundVerification, OnFault};
 
 /// The guides whose code is compiled with the tests of the documentation.

@@ -59,4 +59,5 @@ pub use runtime::{CommitTaskResult, RollbackTaskResult, StartProcessResult};
 pub use start_process::StartProcessParam;
 pub use terminate_process::{TerminateProcessParam, TerminateResult};
 pub use update_flow::{UpdateFlowParam, UpdateFlowResult};
+pub(crate) use validate_model::judged;
 pub use validate_model::{ModelValidation, validate_model};

@@ -1631,6 +1631,70 @@ fn replay_tells_where_another_model_diverges() {
 }
 
 #[test]
+fn candidate_is_judged_by_recorded_instances_also_of_a_copy() {
+    let shell = Shell::new();
+    let module = shell.deployed("leave");
+    let mut instances = Vec::new();
+    for days in ["days=2", "days=4", "days=5"] {
+        let started = shell.json(0, &["instance", "start", &module, "applicant=Lin"]);
+        let instance = text(&started, "/flowInstanceId");
+        shell.json(0, &["instance", "commit", &instance, days]);
+        shell.json(0, &["instance", "commit", &instance, "leadAgrees=true"]);
+        instances.push(instance);
+    }
+    let leave = fs::read_to_string(example("leave")).unwrap();
+    shell.write("same.json", &leave);
+    shell.write("four.json", &leave.replace("days <= 3", "days <= 4"));
+    shell.write("chief.json", &leave.replace("\"director\"", "\"chief\""));
+    shell.write("cut.json", &leave.replace("[\"filed\"]", "[]"));
+    shell.write("broken.json", "{");
+    let replay = ["replay", "--module", &module, "--against"];
+    let of = |more: &[&'static str]| [&replay[..], more].concat();
+    let same = shell.done(&of(&["same.json"]));
+    assert!(same.contains("3: 3 may move, 0 must finish"), "{same}");
+    let report = shell.json(1, &of(&["four.json", "--state", "four.state"]));
+    assert_eq!(
+        (code(&report), &report["samePath"], &report["diverges"]),
+        (1000, &2.into(), &1.into())
+    );
+    assert_eq!(text(&report, "/groups/0/condition/textNow"), "days <= 4");
+    assert_eq!(text(&report, "/groups/0/examples/0/flowInstanceId"), instances[1]);
+    assert!(!shell.directory.path().join("four.state").exists());
+    let told = shell.run(&of(&["four.json"]));
+    assert_eq!((told.status, &*told.err), (1, ""));
+    for part in [
+        "1 instance diverges at after_lead",
+        "days <= 4: held",
+        "days=4",
+        &instances[1],
+    ] {
+        assert!(told.out.contains(part), "{part}: {}", told.out);
+    }
+    let missing = shell.run(&of(&["chief.json"]));
+    assert!(
+        missing.status == 1 && missing.out.contains("no such task"),
+        "{}",
+        missing.out
+    );
+    let faulty = shell.run(&of(&["cut.json"]));
+    assert!(
+        faulty.status == 1 && faulty.out.contains("would refuse"),
+        "{}",
+        faulty.out
+    );
+    assert_eq!(code(&shell.json(2, &of(&["broken.json"]))), 3201);
+    assert_eq!(
+        code(&shell.json(1, &["replay", "--module", "nobody", "--against", "same.json"])),
+        3101
+    );
+    shell.done(&["log", "backup", "copy.backup"]);
+    shell.done(&["log", "export", "copy.jsonl"]);
+    for copy in ["copy.backup", "copy.jsonl"] {
+        assert_eq!(shell.json(1, &of(&["four.json", "--data", copy])), report, "{copy}");
+    }
+}
+
+#[test]
 fn moments_are_compared() {
     let shell = Shell::new();
     let module = shell.deployed("leave");

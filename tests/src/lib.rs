@@ -13,6 +13,7 @@ pub mod golden;
 pub mod kept;
 pub mod law;
 pub mod load;
+pub mod model_mutation;
 pub mod mutation;
 pub mod naive;
 pub mod power_cut;

@@ -761,6 +761,15 @@ impl<S: Subject> Session<S> {
         known.unwrap_or("no-such-flow-instance").to_owned()
     }
 
+    /// The flowModuleId of a flow; an id that exists nowhere if no step has named it.
+    #[must_use]
+    pub fn module_id(&self, flow: &str) -> String {
+        self.modules
+            .get(flow)
+            .map_or("no-such-flow-module", String::as_str)
+            .to_owned()
+    }
+
     /// The nodeInstanceId a step's `task` stands for.
     #[must_use]
     pub fn task_id(&self, task: &str) -> String {

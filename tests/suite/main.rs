@@ -29,6 +29,7 @@ mod plug_ins;
 mod power_cut;
 mod proofs;
 mod property;
+mod regression;
 mod store;
 mod targets;
 mod tidy;

@@ -5,12 +5,13 @@ use flowledger_engine_core::expression::{DialectCalculator, ExpressionCalculator
 use flowledger_engine_core::id::FlowModuleId;
 use flowledger_engine_core::model::flow_model::FlowModel;
 use flowledger_engine_core::model::parse::{self, ModelLimits};
-use flowledger_engine_core::model::validate::{self, Drafts, Validation, ValidationContext};
+use flowledger_engine_core::model::validate::{self, Drafts, ModelWarning, Validation, ValidationContext};
 use flowledger_engine_core::profile::Profile;
 use flowledger_engine_core::result_code::ResultCode;
 use serde::Serialize;
 
 use crate::error::FaultEntry;
+use crate::executor::Executor;
 
 /// What [`validate_model`] found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -62,14 +63,15 @@ pub fn validate_model(text: &str, profile: Profile) -> ModelValidation {
             .map_or_else(|| text.to_owned(), |fault| format!("{text}({fault})")),
         err_slug: code.entry().slug,
         faults: faults.into_iter().map(FaultEntry::from).collect(),
-        warnings: warnings
-            .into_iter()
-            .map(|warning| DeployWarning {
-                slug: warning.slug.into(),
-                element_key: warning.element_key,
-                message: warning.message.into(),
-            })
-            .collect(),
+        warnings: warnings.into_iter().map(deploy_warning).collect(),
+    }
+}
+
+fn deploy_warning(warning: ModelWarning) -> DeployWarning {
+    DeployWarning {
+        slug: warning.slug.into(),
+        element_key: warning.element_key,
+        message: warning.message.into(),
     }
 }
 
@@ -84,6 +86,32 @@ fn judge(model: &FlowModel, profile: Profile) -> Validation {
     let mut context = ValidationContext::new(profile, &module, &drafts);
     context.check_condition = &check_condition;
     validate::validate(model, &context)
+}
+
+/// What deployFlow would say of a candidate on this engine; modules that its call activities name are taken for present.
+pub(crate) fn judged(
+    executor: &Executor,
+    module: &FlowModuleId,
+    model: &FlowModel,
+) -> (Vec<FaultEntry>, Vec<DeployWarning>) {
+    let check_condition = |text: &str| {
+        let compiled = executor.calculator.compile(text);
+        compiled.map(|_| ()).map_err(|error| error.to_string())
+    };
+    let knows_strategy = |name: Option<&str>| executor.plug_ins.merge_strategy(name).is_some();
+    let drafts = Present(FlowModel::new(Vec::new()));
+    let context = ValidationContext {
+        check_condition: &check_condition,
+        knows_strategy: &knows_strategy,
+        plug_ins: &executor.plug_ins,
+        max_call_depth: i64::try_from(executor.limits.call_depth).unwrap_or(i64::MAX),
+        ..ValidationContext::new(executor.profile, module, &drafts)
+    };
+    let Validation { faults, warnings } = validate::validate(model, &context);
+    (
+        faults.into_iter().map(FaultEntry::from).collect(),
+        warnings.into_iter().map(deploy_warning).collect(),
+    )
 }
 
 /// Every module there may be, calling nothing.
