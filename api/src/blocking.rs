@@ -14,13 +14,13 @@ use crate::error::EngineError;
 use crate::fork::{Fork, ForkParam};
 use crate::operation::{
     AddedCosignatures, CommitTaskParam, CommitTaskResult, CreateFlowParam, CreateFlowResult, DeployFlowParam,
-    DeployFlowResult, DeployModel, ElementInstanceListResult, FlowInstanceList, FlowInstanceResult, FlowModuleList,
-    FlowModuleResult, FlowSwitchParam, FlowSwitchResult, GetFlowModuleParam, InstanceDataListResult, InstanceDiff,
-    InstanceQuery, LifecycleParam, LifecycleResult, ListParam, LogCheckpoint, LogGrowth, LogProgress, LogRecord,
-    ModuleFilter, NodeInstanceListResult, NodeInstanceResult, Receipt, ReceiptParam, RedoRollbackParam,
-    RollbackTargetListResult, RollbackTaskParam, RollbackTaskResult, RollbackToParam, StartProcessParam,
-    StartProcessResult, StateCertificate, StreamState, TerminateProcessParam, TerminateResult, UpdateFlowParam,
-    UpdateFlowResult, VerifyReport,
+    DeployFlowResult, DeployModel, DrawOptions, DrawResult, ElementInstanceListResult, FlowInstanceList,
+    FlowInstanceResult, FlowModuleList, FlowModuleResult, FlowSwitchParam, FlowSwitchResult, GetFlowModuleParam,
+    InstanceDataListResult, InstanceDiff, InstanceQuery, LifecycleParam, LifecycleResult, ListParam, LogCheckpoint,
+    LogGrowth, LogProgress, LogRecord, ModuleFilter, NodeInstanceListResult, NodeInstanceResult, Receipt, ReceiptParam,
+    RedoRollbackParam, RollbackTargetListResult, RollbackTaskParam, RollbackTaskResult, RollbackToParam,
+    StartProcessParam, StartProcessResult, StateCertificate, StreamState, TerminateProcessParam, TerminateResult,
+    UpdateFlowParam, UpdateFlowResult, VerifyReport,
 };
 use crate::regression::{RegressionParam, RegressionReport};
 
@@ -93,6 +93,7 @@ impl BlockingEngine {
         fork(param: ForkParam) -> Fork;
         debugger(query: impl Into<InstanceQuery>) -> Debugger;
         diff(left: impl Into<InstanceQuery>, other: &Engine, right: impl Into<InstanceQuery>) -> InstanceDiff;
+        draw(query: impl Into<InstanceQuery>, options: DrawOptions) -> DrawResult;
         certify(size: Option<u64>, each: impl FnMut(StreamState)) -> StateCertificate;
         regression(param: RegressionParam, progress: impl FnMut(LogProgress)) -> RegressionReport;
         export(to: impl Write, progress: impl FnMut(LogProgress)) -> CopyReport;

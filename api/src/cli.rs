@@ -6,6 +6,7 @@ mod copies;
 mod debug;
 mod demo;
 mod diff;
+mod draw;
 mod errors;
 mod failure;
 mod flow;
@@ -64,6 +65,9 @@ enum Command {
     /// Every recorded instance of a module against a candidate model: what would take another path
     #[command(after_help = regression::REGRESSION_HELP)]
     Replay(regression::RegressionArgs),
+    /// Draws a model, or an instance at any moment, as SVG or as Mermaid text
+    #[command(after_help = draw::DRAW_HELP)]
+    Draw(draw::DrawArgs),
     /// The log: read its records, verify it, prove it to others
     #[command(subcommand)]
     Log(log::LogCommand),
@@ -87,6 +91,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Instance(command) => instance::run(&session, command),
         Command::Debug(args) => debug::run(&session, args),
         Command::Replay(args) => regression::run(&session, args),
+        Command::Draw(args) => draw::run(&session, args),
         Command::Log(command) => log::run(&session, command),
         Command::VerifyReceipt(args) => receipt::verify(&session, &args),
         Command::Errors(command) => errors::run(&session, &command),

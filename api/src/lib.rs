@@ -50,6 +50,7 @@ pub use flowledger_engine_core::time::Timestamp;
 pub use flowledger_engine_core::value::Value;
 pub use flowledger_engine_core::variables::InstanceData;
 pub use flowledger_event_store as store;
+pub use flowledger_projections::drawing::{DrawingFormat, Look, Mark, Overlay, Theme};
 pub use flowledger_projections::{Date, ElementInstance, FlowInstanceBo, InstanceFilter, NodeInstance, OutlineElement};
 pub use fork::{Fork, ForkParam, Replay, ReplayDifference};
 pub use health::{Health, HealthFault, HealthFaultKind, HealthState, VerificationHealth};
@@ -69,6 +70,8 @@ mod guides {
     mod debug {}
     #[doc = include_str!("../../docs/how-to/embed.md")]
     mod embed {}
+    #[doc = include_str!("../../docs/how-to/pictures.md")]
+    mod pictures {}
     #[doc = include_str!("../../docs/how-to/hooks.md")]
     mod hooks {}
     #[doc = include_str!("../../docs/how-to/plug-ins.md")]

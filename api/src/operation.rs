@@ -7,6 +7,7 @@ mod deploy_flow;
 mod deploy_model;
 mod diff;
 mod disable_flow;
+mod draw;
 mod get_flow_instance;
 mod get_flow_module;
 mod get_history_element_list;
@@ -34,6 +35,7 @@ pub use create_flow::{CreateFlowParam, CreateFlowResult};
 pub use deploy_flow::{DeployFlowParam, DeployFlowResult};
 pub use deploy_model::DeployModel;
 pub use disable_flow::{FlowSwitchParam, FlowSwitchResult};
+pub use draw::{DrawOptions, DrawResult, draw_model};
 pub use flowledger_projections::{
     Compensation, DataChange, DataConflict, DiffSide, Held, InstanceDiff, NodeDifference, NodeExecuteResult, NodePlace,
     NodeSeen, Receipt, RollbackTarget, RuntimeResult, TargetTask, VariableDifference, Written,

@@ -1862,3 +1862,40 @@ fn terminal_is_left_as_it_was() {
         );
     }
 }
+
+#[test]
+fn models_and_instances_are_drawn() {
+    let shell = Shell::new();
+    let svg = shell.done(&["draw", &example("leave")]);
+    assert!(svg.starts_with("<svg ") && svg.ends_with("</svg>\n") && svg.contains("prefers-color-scheme"));
+    let written = shell.done(&["draw", &example("leave"), "--theme", "dark", "--output", "leave.svg"]);
+    assert!(written.starts_with("leave.svg is written, "), "{written}");
+    let file = fs::read_to_string(shell.directory.path().join("leave.svg")).unwrap();
+    assert!(file.starts_with("<svg ") && !file.contains("prefers-color-scheme"));
+
+    let module = shell.deployed("leave");
+    let started = shell.json(0, &["instance", "start", &module, "applicant=Lin"]);
+    let instance = text(&started, "/flowInstanceId");
+    shell.done(&["instance", "commit", &instance, "days=5"]);
+    let drawn = shell.json(0, &["draw", &instance]);
+    assert_eq!((code(&drawn), drawn["version"].as_u64()), (1000, Some(2)));
+    assert!(text(&drawn, "/drawing").contains("class=\"node user-task active\" data-key=\"lead\""));
+    let then = shell.done(&["draw", &instance, "--as-of", "1"]);
+    assert!(then.contains("class=\"node user-task active\" data-key=\"request\""));
+    let mermaid = shell.done(&["draw", &instance, "--format", "mermaid"]);
+    assert!(mermaid.contains("flowchart LR") && mermaid.contains(":::active"));
+
+    // A module's draft and a deployment are drawn without marks.
+    let deployment = text(&started, "/flowDeployId");
+    for id in [&module, &deployment] {
+        let drawn = shell.done(&["draw", id]);
+        assert!(drawn.contains("data-key=\"lead\"") && !drawn.contains("class=\"node user-task active\""));
+    }
+    assert_eq!(code(&shell.json(1, &["draw", "nobody"])), 4008);
+    assert_eq!(code(&shell.json(1, &["draw", &instance, "--as-of", "9"])), 7417);
+    assert_eq!(code(&shell.json(2, &["draw", &example("leave"), "--as-of", "1"])), 2001);
+    shell.write("broken.json", "{");
+    assert_eq!(code(&shell.json(1, &["draw", "broken.json"])), 3201);
+    let nowhere = shell.json(1, &["draw", &example("leave"), "--output", "nowhere/leave.svg"]);
+    assert_eq!(code(&nowhere), 7008);
+}

@@ -113,7 +113,7 @@ fn history_of(
 
 /// The sequence flows by which a node was reached: one, but for a join one from each branch that has arrived (T-33), and
 /// none for the first node.
-fn sequence_flows_to<'m>(
+pub(crate) fn sequence_flows_to<'m>(
     instance: &FlowInstance,
     nodes: &Nodes<'_>,
     node: &instance::NodeInstance,

@@ -7,6 +7,7 @@ pub mod authors;
 pub mod catalogue;
 pub mod date;
 pub mod diff;
+pub mod drawing;
 pub mod elements;
 pub mod flow_instance;
 pub mod instance_data;

@@ -14,6 +14,7 @@ mod decided;
 mod decided_forks;
 mod diff;
 mod docs;
+mod draw;
 mod exhaustive;
 mod failing_disk;
 mod fixture;

@@ -53,6 +53,11 @@ pub(crate) struct AsOfArg {
 }
 
 impl AsOfArg {
+    /// Whether a moment is named.
+    pub(crate) fn is_given(&self) -> bool {
+        self.as_of.is_some()
+    }
+
     /// The instance at that moment.
     pub(crate) fn of(self, instance: &str) -> InstanceQuery {
         InstanceQuery {
