@@ -15,6 +15,7 @@ mod lifecycle;
 mod log;
 mod output;
 mod progress;
+mod prove;
 mod receipt;
 mod regression;
 mod replay;

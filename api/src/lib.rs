@@ -33,6 +33,7 @@ pub use copies::{CopyReport, RestoreOptions, RestoreReport, SalvageOptions, Salv
 pub use debugger::{DebugPosition, DebugRecord, Debugger, FoundIn, SearchHit, Step};
 pub use engine::Engine;
 pub use error::{About, Damage, EngineError, ErrorEnvelope, FaultEntry};
+pub use flowledger_engine_core::analysis::{self, ProveParam, prove_model, report::ProofReport};
 pub use flowledger_engine_core::context::HookCall;
 pub use flowledger_engine_core::event::{self, Actor, AnyRecord, DeployWarning};
 pub use flowledger_engine_core::expression;

@@ -385,6 +385,65 @@ fn examples_are_valid_in_both_profiles_without_warnings() {
 }
 
 #[test]
+fn proof_tells_what_is_wrong_with_commands_that_show_it() {
+    let shell = Shell::new();
+    let model = |name: &str| format!("{}/../examples/{name}.json", env!("CARGO_MANIFEST_DIR"));
+    let faulty = model("faulty/gap-in-numbers");
+    let told = shell.run(&["flow", "prove", &faulty]);
+    assert_eq!(told.status, 1);
+    for line in [
+        "not sound, 1 finding",
+        "condition-gap  gate",
+        "flowledger instance commit INSTANCE enter amount=1000",
+        "-> 4013",
+        "taken for granted:",
+    ] {
+        assert!(told.out.contains(line), "{line} in {}", told.out);
+    }
+    let report = shell.json(1, &["flow", "prove", &faulty]);
+    assert_eq!(report["verdict"], "faulty");
+    assert_eq!(report["findings"][0]["kind"], "condition-gap");
+    assert_eq!(report["findings"][0]["witness"][0]["value"], 1000);
+    assert_eq!(report["findings"][0]["script"]["steps"][1]["task"], "enter");
+
+    let sound = model("sound/parallel");
+    assert!(shell.done(&["flow", "prove", &sound]).contains("sound"));
+    assert_eq!(
+        shell.json(0, &["flow", "prove", &sound])["searched"]["isComplete"],
+        true
+    );
+    let told = shell.run(&["flow", "prove", &sound, "--states", "1"]);
+    assert_eq!(told.status, 1);
+    assert!(told.out.contains("the bound is 1 state"), "{}", told.out);
+    assert_eq!(shell.run(&["flow", "prove", &sound, "--called", "x"]).status, 2);
+
+    let told = shell.run(&["flow", "prove", &model("faulty/ring-of-gateways")]);
+    assert!(told.out.contains("level=4 --profile turbo131"), "{}", told.out);
+    assert!(!shell.data().exists());
+}
+
+#[test]
+fn lint_tells_warnings_and_where_variables_come_from() {
+    let shell = Shell::new();
+    let told = shell.run(&["flow", "lint", &example("leave")]);
+    assert_eq!(told.status, 0, "{}", told.err);
+    assert!(
+        told.out.contains("days") && told.out.contains("no warnings"),
+        "{}",
+        told.out
+    );
+    shell.write(
+        "doubtful.json",
+        r#"{"flowElementList":[{"key":"a","type":2,"outgoing":["f"]},
+            {"key":"f","type":1,"incoming":["a"],"outgoing":["e"],"properties":{"conditionsequenceflow":"x > 1"}},
+            {"key":"e","type":3,"incoming":["f"]}]}"#,
+    );
+    let found = shell.json(1, &["flow", "lint", "doubtful.json"]);
+    assert_eq!(found["warnings"][0]["slug"], "condition-ignored");
+    assert_eq!(shell.run(&["flow", "validate", "doubtful.json"]).status, 0);
+}
+
+#[test]
 fn examples_run_to_their_ends() {
     let shell = Shell::new();
     // Of each way: the variables of the start, those of each commit, and the end event.

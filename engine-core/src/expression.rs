@@ -18,6 +18,7 @@
 //! # Ok::<(), flowledger_engine_core::expression::ExpressionError>(())
 //! ```
 
+pub mod cells;
 mod decimal;
 mod dialect;
 mod evaluate;

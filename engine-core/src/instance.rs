@@ -10,7 +10,7 @@ mod outcome;
 mod rollback;
 mod state;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use branch::{Arrival, Branch, BranchIndex, Join};
 pub use outcome::{Outcome, Rest};

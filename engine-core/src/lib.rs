@@ -4,6 +4,7 @@
 //!
 //! Start reading at [`event`] (every command and every fact on one page), then [`decider`], then [`instance`].
 
+pub mod analysis;
 pub mod codec;
 pub mod context;
 pub mod decider;

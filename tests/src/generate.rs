@@ -1273,3 +1273,254 @@ pub fn cases(modest: u32) -> u32 {
         None => asked.parse().unwrap_or(modest),
     }
 }
+
+/// A small model that need not be block structured, and need not be sound: blocks first, then some sequence flows led
+/// elsewhere. Conditions are over `n` (with 1 and 4), `s` (with x and y) and `ok`, at most two of them in one model. Call activities run `$module:sub`.
+///
+/// It has at most `most` nodes, and may be one that is refused at deploy.
+#[must_use]
+pub fn unstructured(dice: &mut Dice, most: usize) -> Flow {
+    let mut drawing = Drawing {
+        nodes: Vec::new(),
+        edges: Vec::new(),
+        // Large models are likelier than small ones.
+        room: 1 + dice
+            .index(most.saturating_sub(2).max(1))
+            .max(dice.index(most.saturating_sub(2).max(1))),
+        names: [dice.index(SMALL_CONDITIONS.len()), dice.index(SMALL_CONDITIONS.len())],
+    };
+    let start = drawing.add("start", 2);
+    let mut at = start;
+    while drawing.room > 0 && dice.percent(95) {
+        at = drawing.block(dice, at);
+    }
+    let end = drawing.add("end", 3);
+    drawing.lead(at, end, None);
+    if dice.percent(65) {
+        for _ in 0..=dice.index(3) {
+            let edge = dice.index(drawing.edges.len());
+            let to = 1 + dice.index(drawing.nodes.len() - 1);
+            drawing.edges[edge].1 = to;
+        }
+    }
+    if dice.percent(15) {
+        let from = dice.index(drawing.nodes.len());
+        let to = 1 + dice.index(drawing.nodes.len() - 1);
+        if matches!(drawing.nodes[from].1, 4 | 6 | 10) || (drawing.nodes[from].1 == 9 && drawing.is_fork(from)) {
+            let condition = drawing.condition(dice);
+            drawing.lead(from, to, Some(condition));
+        }
+    }
+    Flow {
+        name: "main".to_owned(),
+        flow_model: drawing.render(),
+    }
+}
+
+const SMALL_CONDITIONS: [(&str, &[&str]); 3] = [
+    (
+        "n",
+        &[
+            "n > 1",
+            "n <= 1",
+            "n > 4",
+            "n <= 4",
+            "n == 4",
+            "n < 4",
+            "n >= 4",
+            "n == 1 || n > 4",
+            "n != 1",
+            "n > 1 && n < 4",
+        ],
+    ),
+    ("s", &["s == 'x'", "s != 'x'", "s == 'y'", "!(s == 'x')"]),
+    ("ok", &["ok", "!ok", "ok == true"]),
+];
+
+/// Conditions of which always one holds, by the variable they read.
+const COVERING: [(&str, &[[&str; 2]]); 3] = [
+    ("n", &[["n > 1", "n <= 1"], ["n < 4", "n >= 4"], ["n == 4", "n != 4"]]),
+    ("s", &[["s == 'x'", "s != 'x'"], ["s == 'y'", "s != 'y'"]]),
+    ("ok", &[["ok", "!ok"]]),
+];
+
+struct Drawing {
+    /// Key, type and properties.
+    nodes: Vec<(String, i64, Value)>,
+    /// From, to, and the condition; `default` is the default.
+    edges: Vec<(usize, usize, Option<String>)>,
+    room: usize,
+    /// Two variables that its conditions read, by place; they may be one.
+    names: [usize; 2],
+}
+
+impl Drawing {
+    fn condition(&self, dice: &mut Dice) -> String {
+        let (_, pool) = SMALL_CONDITIONS[self.names[dice.index(2)]];
+        pool[dice.index(pool.len())].to_owned()
+    }
+
+    fn covering(&self, dice: &mut Dice) -> [String; 2] {
+        let (_, pool) = COVERING[self.names[dice.index(2)]];
+        pool[dice.index(pool.len())].map(str::to_owned)
+    }
+
+    fn add(&mut self, name: &str, kind: i64) -> usize {
+        self.nodes
+            .push((format!("{name}{}", self.nodes.len()), kind, json!({})));
+        self.room = self.room.saturating_sub(1);
+        self.nodes.len() - 1
+    }
+
+    fn lead(&mut self, from: usize, to: usize, condition: Option<String>) {
+        self.edges.push((from, to, condition));
+    }
+
+    fn is_fork(&self, at: usize) -> bool {
+        self.nodes[at].2["forkJoinMatch"]["fork"] == self.nodes[at].0.as_str()
+    }
+
+    /// Adds a block behind a node; the node it ends with. A node with one way on is never asked to choose.
+    fn block(&mut self, dice: &mut Dice, from: usize) -> usize {
+        match dice.below(10) {
+            4..6 if self.room >= 2 => self.choice(dice, from),
+            6 if self.room >= 2 => self.again(dice, from),
+            7..10 if self.room >= 3 => self.fork(dice, from),
+            _ => self.task(dice, from),
+        }
+    }
+
+    fn task(&mut self, dice: &mut Dice, from: usize) -> usize {
+        let is_call = dice.percent(12);
+        let task = self.add(if is_call { "call" } else { "task" }, if is_call { 8 } else { 4 });
+        if is_call {
+            let transfers = ["none", "full"];
+            self.nodes[task].2 = json!({
+                "callActivityExecuteType": "sync", "callActivityInstanceType": "single",
+                "callActivityFlowModuleId": "$module:sub",
+                "callActivityInParamType": transfers[dice.index(2)], "callActivityOutParamType": transfers[dice.index(2)],
+            });
+        }
+        self.lead(from, task, None);
+        task
+    }
+
+    fn choice(&mut self, dice: &mut Dice, from: usize) -> usize {
+        let gate = self.add("gate", 6);
+        self.lead(from, gate, None);
+        let close = self.add("gate", 6);
+        let [first, second] = self.covering(dice);
+        let second = match dice.below(10) {
+            0..3 => "default".to_owned(),
+            3..5 => self.condition(dice),
+            _ => second,
+        };
+        for condition in [first, second] {
+            let edge = self.edges.len();
+            self.lead(gate, close, Some(condition));
+            if self.room > 0 && dice.percent(60) {
+                self.edges[edge].1 = self.nodes.len();
+                let mut at = self.task(dice, gate);
+                // The edge from the gate is there already.
+                self.edges.pop();
+                while self.room > 0 && dice.percent(20) {
+                    at = self.block(dice, at);
+                }
+                self.lead(at, close, None);
+            }
+        }
+        close
+    }
+
+    fn again(&mut self, dice: &mut Dice, from: usize) -> usize {
+        let task = self.task(dice, from);
+        let gate = self.add("gate", 6);
+        self.lead(task, gate, None);
+        let [first, second] = self.covering(dice);
+        self.lead(gate, task, Some(first));
+        let close = if self.room > 0 && dice.percent(70) {
+            self.task(dice, gate)
+        } else {
+            let close = self.add("gate", 6);
+            self.lead(gate, close, None);
+            close
+        };
+        if let Some(last) = self.edges.last_mut() {
+            last.2 = Some(second);
+        }
+        close
+    }
+
+    fn fork(&mut self, dice: &mut Dice, from: usize) -> usize {
+        let inclusive = dice.percent(40);
+        let kind = if inclusive { 10 } else { 9 };
+        let fork = self.add("fork", kind);
+        let join = self.add("join", kind);
+        let pair = json!({"fork": self.nodes[fork].0, "join": self.nodes[join].0});
+        self.nodes[fork].2 = json!({ "forkJoinMatch": pair });
+        let mut rules = json!({ "forkJoinMatch": pair });
+        if dice.percent(20) {
+            rules["branchMerge"] = json!("AnyOne");
+        }
+        if dice.percent(20) {
+            rules["dataMerge"] = json!("None");
+        }
+        if dice.percent(40) {
+            rules["dataConflict"] = json!(["last", "branchOrder", "fail"][dice.index(3)]);
+        }
+        self.nodes[join].2 = rules;
+        self.lead(from, fork, None);
+        let mut conditions = Vec::from(self.covering(dice));
+        if dice.percent(30) {
+            conditions[1] = self.condition(dice);
+        }
+        for (number, condition) in conditions.into_iter().enumerate() {
+            let edge = self.edges.len();
+            self.lead(fork, join, inclusive.then_some(condition));
+            if self.room > 0 && (number == 0 || dice.percent(80)) {
+                self.edges[edge].1 = self.nodes.len();
+                let mut at = self.task(dice, fork);
+                self.edges.pop();
+                while self.room > 0 && dice.percent(25) {
+                    at = self.block(dice, at);
+                }
+                self.lead(at, join, None);
+            }
+        }
+        join
+    }
+
+    fn render(&self) -> Value {
+        let keys = |here: usize, side: usize| -> Vec<String> {
+            let mine = self
+                .edges
+                .iter()
+                .enumerate()
+                .filter(|(_, edge)| if side == 0 { edge.0 == here } else { edge.1 == here });
+            mine.map(|(index, _)| format!("f{index}")).collect()
+        };
+        let mut elements: Vec<Value> = self
+            .nodes
+            .iter()
+            .enumerate()
+            .map(|(at, (key, kind, properties))| {
+                json!({"key": key, "type": kind, "incoming": keys(at, 1), "outgoing": keys(at, 0), "properties": properties})
+            })
+            .collect();
+        for (index, (from, to, condition)) in self.edges.iter().enumerate() {
+            let is_choice = self.nodes[*from].1 == 6;
+            let properties = match condition.as_deref() {
+                Some("default") => json!({"defaultConditions": "true"}),
+                Some(condition) => json!({ "conditionsequenceflow": condition }),
+                // The only way on from a gateway needs a condition or the default.
+                None if is_choice => json!({"defaultConditions": "true"}),
+                None => json!({}),
+            };
+            elements.push(json!({
+                "key": format!("f{index}"), "type": 1, "incoming": [self.nodes[*from].0], "outgoing": [self.nodes[*to].0],
+                "properties": properties,
+            }));
+        }
+        json!({ "flowElementList": elements })
+    }
+}

@@ -1,5 +1,6 @@
 //! Flowledger's test equipment: the conformance runner, the naive interpreter and the generators.
 
+pub mod brute;
 pub mod cddl;
 pub mod child;
 pub mod conformance;
@@ -17,6 +18,7 @@ pub mod model_mutation;
 pub mod mutation;
 pub mod naive;
 pub mod power_cut;
+pub mod prove;
 pub mod scenario;
 pub mod sketch;
 pub mod trace;

@@ -11,6 +11,7 @@ pub mod condition;
 mod fork;
 mod going_back;
 mod lifecycle;
+mod position;
 mod rollback;
 mod view;
 

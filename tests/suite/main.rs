@@ -30,6 +30,7 @@ mod plug_ins;
 mod power_cut;
 mod proofs;
 mod property;
+mod prove;
 mod regression;
 mod store;
 mod targets;

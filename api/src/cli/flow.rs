@@ -11,6 +11,7 @@ use flowledger::{
 
 use crate::cli::arguments::{self, ActorArgs, CommandIdArg, Owner, VersionArg};
 use crate::cli::failure::{Failure, fault_line};
+use crate::cli::prove::{self, ProveArgs};
 use crate::cli::session::{Access, Session};
 use crate::cli::story::warning_line;
 use crate::cli::words::{self, count};
@@ -88,6 +89,14 @@ pub(crate) enum FlowCommand {
         #[arg(value_name = "MODEL.json")]
         model: PathBuf,
     },
+    /// Proves a model: soundness, conditions, data; every finding with commands that show it. Needs no data directory
+    Prove(ProveArgs),
+    /// Tells what in a model is worth a second look, and where its variables come from; needs no data directory
+    Lint {
+        /// The model's file
+        #[arg(value_name = "MODEL.json")]
+        model: PathBuf,
+    },
     /// Takes a module offline: it can no longer be started; what runs goes on
     Disable(SwitchArgs),
     /// Takes a module online again
@@ -160,6 +169,8 @@ pub(crate) fn run(session: &Session, command: FlowCommand) -> Result<(), Failure
             list(session, ModuleFilter { as_of }, ListParam { before, limit })
         }
         FlowCommand::Validate { model } => validate(session, &model),
+        FlowCommand::Prove(args) => prove::prove(session, &args),
+        FlowCommand::Lint { model } => prove::lint(session, &model),
         FlowCommand::Disable(args) => {
             let engine = session.open(Access::Existing)?;
             let switched = engine.disable_flow(args.param())?;

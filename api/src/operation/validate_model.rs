@@ -1,11 +1,10 @@
 //! Judging a model without a store: the faults and warnings that a deployment would meet.
 
 use flowledger_engine_core::event::DeployWarning;
-use flowledger_engine_core::expression::{DialectCalculator, ExpressionCalculator};
 use flowledger_engine_core::id::FlowModuleId;
 use flowledger_engine_core::model::flow_model::FlowModel;
 use flowledger_engine_core::model::parse::{self, ModelLimits};
-use flowledger_engine_core::model::validate::{self, Drafts, ModelWarning, Validation, ValidationContext};
+use flowledger_engine_core::model::validate::{self, AnyModule, ModelWarning, Validation, ValidationContext};
 use flowledger_engine_core::profile::Profile;
 use flowledger_engine_core::result_code::ResultCode;
 use serde::Serialize;
@@ -48,7 +47,7 @@ impl ModelValidation {
 /// ```
 pub fn validate_model(text: &str, profile: Profile) -> ModelValidation {
     let Validation { faults, warnings } = match parse::parse(text, &ModelLimits::default()) {
-        Ok(model) => judge(&model, profile),
+        Ok(model) => validate::validate_alone(&model, profile),
         Err(fault) => Validation {
             faults: vec![fault],
             warnings: Vec::new(),
@@ -75,19 +74,6 @@ fn deploy_warning(warning: ModelWarning) -> DeployWarning {
     }
 }
 
-fn judge(model: &FlowModel, profile: Profile) -> Validation {
-    let check_condition = |text: &str| {
-        DialectCalculator
-            .compile(text)
-            .map(|_| ())
-            .map_err(|error| error.to_string())
-    };
-    let (module, drafts) = (FlowModuleId::new(""), Present(FlowModel::new(Vec::new())));
-    let mut context = ValidationContext::new(profile, &module, &drafts);
-    context.check_condition = &check_condition;
-    validate::validate(model, &context)
-}
-
 /// What deployFlow would say of a candidate on this engine; modules that its call activities name are taken for present.
 pub(crate) fn judged(
     executor: &Executor,
@@ -99,7 +85,7 @@ pub(crate) fn judged(
         compiled.map(|_| ()).map_err(|error| error.to_string())
     };
     let knows_strategy = |name: Option<&str>| executor.plug_ins.merge_strategy(name).is_some();
-    let drafts = Present(FlowModel::new(Vec::new()));
+    let drafts = AnyModule::default();
     let context = ValidationContext {
         check_condition: &check_condition,
         knows_strategy: &knows_strategy,
@@ -112,13 +98,4 @@ pub(crate) fn judged(
         faults.into_iter().map(FaultEntry::from).collect(),
         warnings.into_iter().map(deploy_warning).collect(),
     )
-}
-
-/// Every module there may be, calling nothing.
-struct Present(FlowModel);
-
-impl Drafts for Present {
-    fn draft(&self, _: &FlowModuleId) -> Option<&FlowModel> {
-        Some(&self.0)
-    }
 }

@@ -30,7 +30,7 @@ use crate::variables::InstanceData;
 /// `start>ask; ask>gate; gate>review[amount > 100]; gate>end[default]`: nodes are user tasks unless their name begins
 /// with start, end, gate, hook (a gateway with a hook) or call. `forkX` and `joinX` are a parallel pair, `iforkX` and
 /// `ijoinX` an inclusive one; `joinX: dataMerge=None` sets a property.
-fn model_json(text: &str) -> String {
+pub(crate) fn model_json(text: &str) -> String {
     let (settings, edges): (Vec<&str>, Vec<&str>) = text.split(';').partition(|part| part.contains(": "));
     let edges: Vec<(&str, &str, &str)> = edges
         .into_iter()

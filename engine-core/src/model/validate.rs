@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
+use crate::expression::CompiledExpression;
 use crate::id::FlowModuleId;
 use crate::model::blocks::block_edges;
 use crate::model::element::{Element, ElementType, OnRollback};
@@ -161,6 +162,34 @@ pub fn validate(model: &FlowModel, context: &ValidationContext<'_>) -> Validatio
     block_edges(&mut findings, &pairs);
     lint(&mut findings, &links, &pairs, context.check_condition);
     findings.finish()
+}
+
+/// Judges a model by itself: flow modules that call activities name are taken for present, and as calling nothing
+/// further; conditions are those of the built-in language, and the host has no plug-ins.
+pub fn validate_alone(model: &FlowModel, profile: Profile) -> Validation {
+    let check_condition = |text: &str| {
+        let compiled = CompiledExpression::compile(text);
+        compiled.map(|_| ()).map_err(|error| error.to_string())
+    };
+    let (module, drafts) = (FlowModuleId::new(""), AnyModule::default());
+    let mut context = ValidationContext::new(profile, &module, &drafts);
+    context.check_condition = &check_condition;
+    validate(model, &context)
+}
+
+/// Every module there may be, calling nothing.
+pub struct AnyModule(FlowModel);
+
+impl Default for AnyModule {
+    fn default() -> Self {
+        Self(FlowModel::new(Vec::new()))
+    }
+}
+
+impl Drafts for AnyModule {
+    fn draft(&self, _: &FlowModuleId) -> Option<&FlowModel> {
+        Some(&self.0)
+    }
 }
 
 fn judge_element(

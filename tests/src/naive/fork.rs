@@ -269,7 +269,7 @@ fn place(instance: &Instance, node: usize) -> Place {
 }
 
 /// Where a branch of a fork stands.
-fn branch_place(instance: &Instance, branch: Branch) -> Place {
+pub(super) fn branch_place(instance: &Instance, branch: Branch) -> Place {
     follow(instance, branch.fork, Some(branch)).unwrap_or(Place::Unbegun)
 }
 
