@@ -1746,6 +1746,29 @@ fn candidate_is_judged_by_recorded_instances_also_of_a_copy() {
         code(&shell.json(1, &["replay", "--module", "nobody", "--against", "same.json"])),
         3101
     );
+    shell.run(&of(&["four.json", "--html", "page.html"]));
+    let page = fs::read_to_string(shell.directory.path().join("page.html")).unwrap();
+    for part in [
+        "<b>3</b>instances",
+        "<b>1</b>diverge",
+        "days &lt;= 4",
+        "prefers-color-scheme:dark",
+        &instances[1],
+    ] {
+        assert!(page.contains(part), "{part}: {page}");
+    }
+    for part in ["http", "<script", "src=", "url("] {
+        assert!(!page.contains(part), "{part}: {page}");
+    }
+    assert!(!shell.directory.path().join("page.html.state").exists());
+    let nowhere = shell.run(&of(&[
+        "four.json",
+        "--html",
+        "no/such/page.html",
+        "--state",
+        "four.state",
+    ]));
+    assert_eq!(nowhere.status, 2, "{}", nowhere.err);
     shell.done(&["log", "backup", "copy.backup"]);
     shell.done(&["log", "export", "copy.jsonl"]);
     for copy in ["copy.backup", "copy.jsonl"] {

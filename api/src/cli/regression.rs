@@ -1,7 +1,10 @@
-//! Every recorded instance of a module against a candidate model, told as text or JSON.
+//! Every recorded instance of a module against a candidate model, told as text, JSON or a page.
 
+mod page;
+
+use std::fs;
 use std::num::NonZero;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use flowledger::{
@@ -26,8 +29,9 @@ there. Otherwise it diverges, or cannot continue: a task is not there, a command
 asked for what it never answered. An instance that has not ended may move to the candidate if its
 whole past takes the same path; otherwise it must finish on the old deployment.
 
-With --state a run that was interrupted goes on where it was, if neither the candidate nor the log
-has changed.
+With --html or --state a run that was interrupted goes on where it was, if neither the candidate nor
+the log has changed. What was found so far is kept in FILE.state beside the page, or in the file of
+--state, until the run has come to its end.
 
 Exit status 1 when an instance diverges or cannot continue, or deployFlow would refuse the candidate;
 2 when the candidate cannot be read.";
@@ -44,7 +48,10 @@ pub(crate) struct RegressionArgs {
     /// Instances to name for each difference
     #[arg(long, value_name = "N", default_value_t = 5)]
     examples: usize,
-    /// Keep what was found so far in this file, and go on from it after an interruption
+    /// Write the report as an HTML page into this file too
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+    /// Keep what was found so far in this file, and go on from it after an interruption [default: beside the page of --html]
     #[arg(long, value_name = "FILE")]
     state: Option<PathBuf>,
     /// Threads to use [default: one for each core]
@@ -66,11 +73,22 @@ struct Reported<'a> {
 pub(crate) fn run(session: &Session, args: RegressionArgs) -> Result<(), Failure> {
     let model = session.read(&args.against)?;
     let mut param = RegressionParam::new(args.module, &model).examples(args.examples);
-    if let Some(path) = args.state {
+    let beside = args.html.as_ref().map(|page| {
+        let mut beside = page.clone().into_os_string();
+        beside.push(".state");
+        PathBuf::from(beside)
+    });
+    if let Some(path) = args.state.or(beside) {
         param = param.state_file(path);
     }
     if let Some(threads) = args.threads {
         param = param.threads(threads);
+    }
+    let unwritable = |path: &Path, error| session.unusable(format!("{} cannot be written: {error}", path.display()));
+    if let Some(path) = &args.html {
+        // Told before the work, not behind it; what is there stays until there is something better.
+        let opened = fs::OpenOptions::new().append(true).create(true).open(path);
+        opened.map_err(|error| unwritable(path, error))?;
     }
     let engine = session.open(Access::Existing)?;
     let bar = Bar::new(session);
@@ -78,6 +96,9 @@ pub(crate) fn run(session: &Session, args: RegressionArgs) -> Result<(), Failure
     drop(bar);
     let report = judged.map_err(failure)?;
     engine.close()?;
+    if let Some(path) = &args.html {
+        fs::write(path, page::page(&report)).map_err(|error| unwritable(path, error))?;
+    }
     tell(session, &report)?;
     if report.is_clean() { Ok(()) } else { Err(Failure::Found) }
 }
@@ -151,11 +172,6 @@ fn tell_group(session: &Session, group: &RegressionGroup) -> Result<(), Failure>
         out.line(format!("  now   {}", difference.now))?;
     }
     if let Some(condition) = &difference.condition {
-        let came_out = |held: Option<bool>| match held {
-            Some(true) => "held",
-            Some(false) => "did not hold",
-            None => "was not evaluated",
-        };
         out.line(format!("  condition of {}", condition.sequence_flow))?;
         for (side, held, text) in [
             ("then", condition.then, &condition.text_then),
@@ -185,8 +201,17 @@ fn tell_group(session: &Session, group: &RegressionGroup) -> Result<(), Failure>
     Ok(())
 }
 
+/// How a condition came out.
+fn came_out(held: Option<bool>) -> &'static str {
+    match held {
+        Some(true) => "held",
+        Some(false) => "did not hold",
+        None => "was not evaluated",
+    }
+}
+
 /// What differs in how many instances.
-pub(crate) fn headline(group: &RegressionGroup) -> String {
+fn headline(group: &RegressionGroup) -> String {
     let RegressionDifference {
         verdict,
         kind,
@@ -226,7 +251,7 @@ pub(crate) fn headline(group: &RegressionGroup) -> String {
 }
 
 /// Variables at the difference, with both values where they differ.
-pub(crate) fn values(values: &[RegressionValue]) -> String {
+fn values(values: &[RegressionValue]) -> String {
     let told: Vec<String> = values
         .iter()
         .map(|value| {
@@ -246,7 +271,7 @@ pub(crate) fn values(values: &[RegressionValue]) -> String {
 }
 
 /// Where an instance stood behind the record, and where it stands in the candidate.
-pub(crate) fn stands(example: &RegressionExample) -> String {
+fn stands(example: &RegressionExample) -> String {
     let side = |keys: &[std::sync::Arc<str>]| {
         if keys.is_empty() {
             "-".to_owned()

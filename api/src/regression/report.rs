@@ -193,7 +193,7 @@ impl fmt::Display for Course {
         }
         if let Some(code) = self.err_code {
             let at = self.element_key.as_ref().map(|key| format!(" at {key}"));
-            parts.push(format!("{code}{}", at.unwrap_or_default()));
+            parts.push(format!("fails with {code}{}", at.unwrap_or_default()));
         } else if let Some(key) = &self.element_key {
             let to = if parts.is_empty() { "reaches " } else { "to " };
             parts.push(match self.element_type {
