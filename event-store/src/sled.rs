@@ -18,6 +18,7 @@ mod streams;
 mod tail;
 #[cfg(test)]
 pub(crate) mod tests;
+mod waker;
 mod writer;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

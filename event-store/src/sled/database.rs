@@ -2,7 +2,9 @@
 
 use std::fs::File;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 use std::time::Duration;
 
@@ -16,6 +18,7 @@ use super::layout::{
     frame_offset,
 };
 use super::mark::Point;
+use super::waker::Waker;
 use crate::error::StoreError;
 use crate::record::{Offset, Stored, StreamId, leaf_hash};
 use crate::store::{FaultKind, Layout};
@@ -73,6 +76,7 @@ pub(super) struct Database {
     /// What callers derive.
     pub(super) index: Tree,
     db: Db,
+    waker: Option<Waker>,
     file: File,
     path: PathBuf,
     options: SledOptions,
@@ -96,6 +100,10 @@ const SURVEY_BYTES: usize = 4 << 20;
 const LOCK_TRIES: u32 = 20;
 const LOCK_PAUSE: Duration = Duration::from_millis(25);
 
+/// How often is looked whether a store that is being opened has met an error, and how often before it is given up.
+const OPEN_TICK: Duration = Duration::from_millis(250);
+const FAILED_OPEN_TICKS: u32 = 20;
+
 impl Database {
     /// Opens or creates the directory; proves nothing about what it holds.
     pub(super) fn open(path: &Path, options: &SledOptions, generation: u64) -> Result<Self, StoreError> {
@@ -118,12 +126,14 @@ impl Database {
                 source,
             })?;
         let options = options.clone();
+        let waker = Some(Waker::start(&db)?);
         Ok(Self {
             generation,
             log,
             streams,
             index,
             db,
+            waker,
             file,
             path: path.to_owned(),
             options,
@@ -459,6 +469,14 @@ impl Database {
     }
 }
 
+impl Drop for Database {
+    fn drop(&mut self) {
+        // sled flushes when its last handle goes. What it might wait for there for ever is waited for here, where somebody wakes.
+        let _ = catch_unwind(AssertUnwindSafe(|| self.db.flush()));
+        self.waker = None;
+    }
+}
+
 /// Opens sled and its trees in a thread of its own: on some damage sled panics instead of saying so.
 fn open_sled(path: &Path, options: &SledOptions) -> Result<(Db, [Tree; 3]), StoreError> {
     let config = ::sled::Config::new()
@@ -467,6 +485,7 @@ fn open_sled(path: &Path, options: &SledOptions) -> Result<(Db, [Tree; 3]), Stor
         .cache_capacity(options.cache_bytes)
         .mode(Mode::HighThroughput)
         .use_compression(false);
+    let errors = config.clone();
     let open = move || {
         let db = config.open()?;
         // A store whose creation was interrupted has nothing but these trees; anything else is somebody else's.
@@ -482,20 +501,37 @@ fn open_sled(path: &Path, options: &SledOptions) -> Result<(Db, [Tree; 3]), Stor
         let trees = [db.open_tree("log")?, db.open_tree("streams")?, db.open_tree("index")?];
         Ok(Some((db, trees)))
     };
-    let opening = thread::Builder::new().name("flowledger-open".into()).spawn(open);
-    let opening = opening.map_err(|source| StoreError::Io {
+    let (opening, opened) = channel();
+    let work = move || drop(opening.send(open()));
+    let spawned = thread::Builder::new().name("flowledger-open".into()).spawn(work);
+    spawned.map_err(|source| StoreError::Io {
         doing: "starting a thread".into(),
         source,
     })?;
-    match opening.join() {
-        Ok(opened) => opened.map_err(|e| from_sled(path, "opening it", e))?.ok_or_else(|| {
-            StoreError::damaged(
-                path.display().to_string(),
-                "it is a sled database, but no Flowledger store",
-            )
-        }),
-        // What it says is about sled's insides.
-        Err(_) => Err(unreadable(path.display().to_string(), "it cannot be opened")),
+    // A write that failed may be waited for for ever, and there is no handle yet to wake anybody with.
+    let mut patience = FAILED_OPEN_TICKS;
+    loop {
+        match opened.recv_timeout(OPEN_TICK) {
+            Ok(opened) => {
+                return opened.map_err(|e| from_sled(path, "opening it", e))?.ok_or_else(|| {
+                    StoreError::damaged(
+                        path.display().to_string(),
+                        "it is a sled database, but no Flowledger store",
+                    )
+                });
+            }
+            // It panicked. What it says is about sled's insides.
+            Err(RecvTimeoutError::Disconnected) => {
+                return Err(unreadable(path.display().to_string(), "it cannot be opened"));
+            }
+            Err(RecvTimeoutError::Timeout) if errors.global_error().is_ok() => {}
+            Err(RecvTimeoutError::Timeout) if patience > 0 => patience -= 1,
+            Err(RecvTimeoutError::Timeout) => {
+                return Err(StoreError::Unavailable {
+                    why: format!("{}: a write failed while it was opened", path.display()),
+                });
+            }
+        }
     }
 }
 
