@@ -20,7 +20,7 @@ use crate::operation::{
     LogGrowth, LogProgress, LogRecord, ModuleFilter, NodeInstanceListResult, NodeInstanceResult, Receipt, ReceiptParam,
     RedoRollbackParam, RollbackTargetListResult, RollbackTaskParam, RollbackTaskResult, RollbackToParam,
     StartProcessParam, StartProcessResult, StateCertificate, StreamState, TerminateProcessParam, TerminateResult,
-    UpdateFlowParam, UpdateFlowResult, VerifyReport,
+    UpdateFlowParam, UpdateFlowResult, VerifyReport, Why, WhyNot,
 };
 use crate::regression::{RegressionParam, RegressionReport};
 
@@ -78,6 +78,8 @@ impl BlockingEngine {
         get_instance_data(query: impl Into<InstanceQuery>) -> InstanceDataListResult;
         get_node_instance(query: impl Into<InstanceQuery>, id: impl Into<NodeInstanceId>) -> NodeInstanceResult;
         get_flow_instance(query: impl Into<InstanceQuery>) -> FlowInstanceResult;
+        why(query: impl Into<InstanceQuery>, id: impl Into<NodeInstanceId>) -> Why;
+        why_not(query: impl Into<InstanceQuery>, key: impl AsRef<str>) -> WhyNot;
         list_flow_modules(filter: &ModuleFilter, param: ListParam) -> FlowModuleList;
         list_flow_instances(filter: &InstanceFilter, param: ListParam) -> FlowInstanceList;
         rebuild_catalogue() -> ();

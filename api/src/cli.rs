@@ -23,6 +23,7 @@ mod rollback;
 mod session;
 mod story;
 mod task;
+mod why;
 mod words;
 
 use std::process::ExitCode;

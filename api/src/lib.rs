@@ -25,6 +25,7 @@ mod regression;
 mod roots;
 mod time_out;
 mod verification;
+mod why_not;
 
 pub use as_of::AsOf;
 pub use blocking::BlockingEngine;

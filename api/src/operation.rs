@@ -28,6 +28,7 @@ mod start_process;
 mod terminate_process;
 mod update_flow;
 mod validate_model;
+mod why;
 
 pub use certify::{StateCertificate, StreamState};
 pub use commit_task::CommitTaskParam;
@@ -37,8 +38,10 @@ pub use deploy_model::DeployModel;
 pub use disable_flow::{FlowSwitchParam, FlowSwitchResult};
 pub use draw::{DrawOptions, DrawResult, draw_model};
 pub use flowledger_projections::{
-    Compensation, DataChange, DataConflict, DiffSide, Held, InstanceDiff, NodeDifference, NodeExecuteResult, NodePlace,
-    NodeSeen, Receipt, RollbackTarget, RuntimeResult, TargetTask, VariableDifference, Written,
+    Cause, CauseNode, ChangedCommand, ChangedVariable, ChangedWay, Compensation, ConditionSeen, DataChange,
+    DataConflict, DecisionSeen, DiffSide, Held, InstanceDiff, NodeDifference, NodeExecuteResult, NodePlace, NodeRef,
+    NodeSeen, Receipt, RecordRef, RollbackTarget, RuntimeResult, TargetTask, TurnedAway, ValueAuthor, ValueAuthorKind,
+    ValueSeen, VariableDifference, Why, WhyNot, Written,
 };
 pub use get_flow_instance::FlowInstanceResult;
 pub use get_flow_module::{FlowModuleResult, GetFlowModuleParam};

@@ -1777,6 +1777,39 @@ fn candidate_is_judged_by_recorded_instances_also_of_a_copy() {
 }
 
 #[test]
+fn cause_of_a_task_and_what_kept_from_another_are_told() {
+    let shell = Shell::new();
+    let module = shell.deployed("leave");
+    let started = shell.json(0, &["instance", "start", &module, "applicant=Lin"]);
+    let instance = text(&started, "/flowInstanceId");
+    shell.json(0, &["instance", "commit", &instance, "days=5", "--operator", "Wu"]);
+    shell.json(0, &["instance", "commit", &instance, "leadAgrees=true"]);
+    let told = shell.done(&["instance", "why", &instance, "director"]);
+    assert!(
+        told.contains("days = 5, given at request in version 2 commitTask by Wu"),
+        "{told}"
+    );
+    let why = shell.json(0, &["instance", "why", &instance, "director"]);
+    assert_eq!(text(&why, "/node/modelKey"), "director");
+    assert_eq!(why["causes"].as_array().map(Vec::len), Some(3));
+    // The other ways of the gateway.
+    let decision = &why["causes"][2]["steps"][0]["decision"];
+    assert_eq!(decision["conditions"].as_array().map(Vec::len), Some(3));
+    let other = "file".to_owned();
+    let not = shell.json(0, &["instance", "why-not", &instance, &other]);
+    assert_eq!(not["change"]["variables"], 1, "{not}");
+    let told = shell.done(&["instance", "why-not", &instance, &other]);
+    assert!(
+        told.contains("would be reached, as a fork shows, with 1 variable changed:"),
+        "{told}"
+    );
+    let refused = shell.json(1, &["instance", "why-not", &instance, "nowhere"]);
+    assert_eq!(refused["errCode"], 2001);
+    let refused = shell.json(1, &["instance", "why", &instance, "nowhere"]);
+    assert_eq!(refused["errCode"], 4010);
+}
+
+#[test]
 fn moments_are_compared() {
     let shell = Shell::new();
     let module = shell.deployed("leave");

@@ -31,6 +31,7 @@ mod print;
 mod statics;
 mod text_method;
 mod tree;
+mod vocabulary;
 
 #[cfg(test)]
 mod tests;
@@ -39,6 +40,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+pub use self::vocabulary::Vocabulary;
 use crate::value::Value;
 
 /// Longest text of a condition, in bytes.

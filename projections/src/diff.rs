@@ -40,7 +40,7 @@ pub struct DiffSide {
 
 /// Where a node instance stands: the element, the how-many-th visit of it in its flow, and the same of the call activities
 /// around it, outermost first. As text `call / inner#2`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct NodePlace(Vec<(Arc<str>, u32)>);
 
 impl std::fmt::Display for NodePlace {
@@ -167,9 +167,10 @@ fn side(state: &FlowInstance, nodes: &Places) -> Option<DiffSide> {
 }
 
 /// The node instances of an instance by where they stand, with the order in which they came.
-type Places = BTreeMap<NodePlace, (usize, NodeSeen)>;
+pub(crate) type Places = BTreeMap<NodePlace, (usize, NodeSeen)>;
 
-fn places(state: &FlowInstance) -> Places {
+/// Where every node instance of an instance stands.
+pub(crate) fn places(state: &FlowInstance) -> Places {
     let mut visits: BTreeMap<(FlowIndex, Arc<str>), u32> = BTreeMap::new();
     let mut of_flows: BTreeMap<FlowIndex, NodePlace> = BTreeMap::from([(FlowIndex::ROOT, NodePlace(Vec::new()))]);
     let mut found = Places::new();

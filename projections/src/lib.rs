@@ -18,6 +18,8 @@ pub mod receipt;
 pub mod rollback_target;
 pub mod runtime;
 pub mod user_tasks;
+pub mod why;
+pub mod why_not;
 
 pub use authors::{Authors, Written};
 pub use catalogue::{
@@ -32,6 +34,10 @@ pub use outline::OutlineElement;
 pub use receipt::Receipt;
 pub use rollback_target::{DataChange, RollbackTarget, TargetTask};
 pub use runtime::{Compensation, DataConflict, NodeExecuteResult, RuntimeResult};
+pub use why::{
+    Cause, CauseNode, ConditionSeen, DecisionSeen, NodeRef, RecordRef, ValueAuthor, ValueAuthorKind, ValueSeen, Why,
+};
+pub use why_not::{ChangedCommand, ChangedVariable, ChangedWay, TurnedAway, WhyNot};
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

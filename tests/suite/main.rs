@@ -36,3 +36,4 @@ mod store;
 mod targets;
 mod tidy;
 mod walked;
+mod why;

@@ -20,6 +20,7 @@ use crate::cli::replay::{self, REPLAY_HELP, ReplayArgs};
 use crate::cli::rollback::{self, RedoArgs, RollbackArgs};
 use crate::cli::session::{Access, Session};
 use crate::cli::task::{self, Nodes};
+use crate::cli::why::{self, WhyArgs, WhyNotArgs};
 use crate::cli::words;
 
 /// What can be done with flow instances.
@@ -105,6 +106,10 @@ pub(crate) enum InstanceCommand {
     /// Tells in what two moments differ: of an instance, or of two
     #[command(after_help = DIFF_HELP)]
     Diff(DiffArgs),
+    /// Tells why a node instance came to be: the records that led there, their decisions, and who wrote what they read
+    Why(WhyArgs),
+    /// Tells why an instance has not come to an element, and the smallest change with which it would have
+    WhyNot(WhyNotArgs),
     /// Gives an instance its recorded commands again, in a fork, and tells where something comes out different
     #[command(after_help = REPLAY_HELP)]
     Replay(ReplayArgs),
@@ -300,6 +305,8 @@ pub(crate) fn run(session: &Session, command: InstanceCommand) -> Result<(), Fai
         }
         InstanceCommand::Show { instance, as_of } => show(session, as_of.of(&instance)),
         InstanceCommand::Diff(args) => diff::run(session, args),
+        InstanceCommand::Why(args) => why::why(session, args),
+        InstanceCommand::WhyNot(args) => why::why_not(session, args),
         InstanceCommand::Replay(args) => replay::run(session, args),
         InstanceCommand::List(args) => list(session, args),
         InstanceCommand::History { instance, tasks, as_of } if tasks => user_tasks(session, as_of.of(&instance)),

@@ -89,7 +89,7 @@ pub(crate) struct Found {
 
 impl Found {
     /// The version of the instance.
-    pub(super) fn version(&self) -> u64 {
+    pub(crate) fn version(&self) -> u64 {
         self.state.commands.len() as u64
     }
 
