@@ -163,7 +163,8 @@ impl Debugger {
             before: Authors::default(),
             present: Authors::default(),
         };
-        for log in records {
+        let last = records.len();
+        for (place, log) in (1..).zip(records) {
             let AnyRecord::Instance(record) = &log.record else {
                 let detail = format!(
                     "record {} stands in the stream of an instance, and is of a module",
@@ -171,7 +172,9 @@ impl Debugger {
                 );
                 return Err(EngineError::new(ResultCode::LogCorrupt, detail));
             };
-            debugger.before.clone_from(&debugger.present);
+            if place == last {
+                debugger.before.clone_from(&debugger.present);
+            }
             debugger.present.apply(record, profile);
             let version = record.given.envelope.version;
             debugger.past.keep(version, &debugger.present);

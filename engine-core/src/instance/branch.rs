@@ -281,13 +281,27 @@ impl FlowInstance {
     /// The data of a flow's present position: of the active task, else of the node reached last; while a fork is open,
     /// and when the flow ended without joining it, that of the fork with what its branches changed, in their order.
     pub fn current_data(&self, flow: FlowIndex) -> Variables {
+        let is_reached = |node: &NodeInstance| matches!(node.status, NodeStatus::Active | NodeStatus::Completed);
+        let own_data = |node: &NodeInstance| {
+            if node.status == NodeStatus::Active {
+                node.entry.variables.clone()
+            } else {
+                node.leave.variables.clone()
+            }
+        };
+        let start_data = || self.flow(flow).map(|flow| flow.start_data.variables.clone());
+        if self.branches().is_empty() {
+            // The newest node stands for all, and is found without a look at the whole history.
+            let newest = self.nodes_of(flow).rev().find(|node| is_reached(node));
+            return newest.map(own_data).or_else(start_data).unwrap_or_default();
+        }
         let count = self.branches().len();
         let mut joined = BTreeSet::new();
         // The newest node of each branch, and of the flow outside all branches.
         let mut newest: Vec<Option<usize>> = vec![None; count];
         let mut outermost = None;
         for (index, node) in self.nodes().enumerate().filter(|(_, node)| node.flow == flow) {
-            if !matches!(node.status, NodeStatus::Active | NodeStatus::Completed) {
+            if !is_reached(node) {
                 continue;
             }
             match node.branch.map(|branch| newest.get_mut(branch.0)) {
@@ -303,16 +317,12 @@ impl FlowInstance {
         let data_at = |index: Option<usize>, forked: &[(usize, Vec<InstanceData>)]| {
             let index = index?;
             let node = self.node_at(index)?;
-            let data = if node.status == NodeStatus::Active {
-                &node.entry.variables
-            } else {
-                &node.leave.variables
-            };
+            let data = own_data(node);
             if joined.contains(&node.id) {
-                return Some(data.clone());
+                return Some(data);
             }
             let changes = forked.iter().rev().filter(|(fork, _)| *fork == index);
-            Some(changes.fold(data.clone(), |data, (_, changes)| data.merged(changes)))
+            Some(changes.fold(data, |data, (_, changes)| data.merged(changes)))
         };
         for (index, branch) in self.branches().iter().enumerate().rev() {
             let is_here = self.node_at(branch.fork).is_some_and(|fork| fork.flow == flow);
@@ -325,9 +335,7 @@ impl FlowInstance {
                 forked.push((branch.fork, data.changes_from(&base)));
             }
         }
-        data_at(outermost, &forked)
-            .or_else(|| self.flow(flow).map(|flow| flow.start_data.variables.clone()))
-            .unwrap_or_default()
+        data_at(outermost, &forked).or_else(start_data).unwrap_or_default()
     }
 }
 
