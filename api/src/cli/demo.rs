@@ -331,6 +331,7 @@ impl Demo<'_> {
         let commands = if self.is_kept {
             [
                 (format!("instance show {instance}"), "where the instance stands"),
+                (format!("debug {instance}"), "walk through its records on the screen"),
                 ("log show".to_owned(), "the whole log"),
                 ("instance start --help".to_owned(), "start one of your own"),
             ]
@@ -342,6 +343,10 @@ impl Demo<'_> {
                 (
                     session.next_on(data, &format!("instance history {instance}")),
                     "look at it yourself",
+                ),
+                (
+                    session.next_on(data, &format!("debug {instance}")),
+                    "walk through its records on the screen",
                 ),
                 (session.next_on(data, "log verify"), "check it yourself"),
             ]

@@ -165,7 +165,8 @@ fn panes(area: Rect) -> [(Pane, Rect); 4] {
 
 fn header(app: &App, cells: usize) -> Line<'static> {
     let position = app.debugger().position();
-    let events = app.debugger().record(position.version).map_or(0, DebugRecord::events);
+    let record = app.debugger().record(position.version);
+    let events = record.map_or(0, DebugRecord::events);
     let status = app
         .now
         .instance
@@ -173,10 +174,13 @@ fn header(app: &App, cells: usize) -> Line<'static> {
         .map_or("", |instance| words::instance_status(instance.status));
     let left = format!(" {} {status}", app.debugger().flow_instance_id());
     let records = app.debugger().records().len();
-    let right = format!(
+    let place = format!(
         "version {} of {records}, event {} of {events} ",
         position.version, position.event
     );
+    let time = record.map(|record| format!("{}  {place}", record.log.record.envelope().recorded_at));
+    let fits = |text: &String| width(&left) + width(text) + 2 <= cells;
+    let right = time.filter(fits).unwrap_or(place);
     let left = padded(&left, cells.saturating_sub(width(&right)));
     Line::styled(
         fit(&format!("{left}{right}"), cells),
@@ -348,6 +352,7 @@ fn element_row(app: &App, theme: Theme, element: &OutlineElement, is_here: bool,
     if element.failed_commits > 0 {
         told.push(format!("{}✗", element.failed_commits));
     }
+    let word = Some(word.to_owned()).filter(|word| !word.is_empty());
     let told = told.join(" ");
     let kind = words::element_type(element.element_type);
     let with_kind = Some(format!("{told} {kind}")).filter(|_| cells >= ROOMY_PANE);
@@ -365,7 +370,7 @@ fn element_row(app: &App, theme: Theme, element: &OutlineElement, is_here: bool,
             changed_mark(is_touched),
             "  ".repeat(element.depth)
         ),
-        right: with_kind.into_iter().chain([told]).collect(),
+        right: with_kind.into_iter().chain([told]).chain(word).collect(),
         style,
     }
 }
