@@ -14,13 +14,13 @@ use crate::error::EngineError;
 use crate::fork::{Fork, ForkParam};
 use crate::operation::{
     AddedCosignatures, CommitTaskParam, CommitTaskResult, CreateFlowParam, CreateFlowResult, DeployFlowParam,
-    DeployFlowResult, DeployModel, DrawOptions, DrawResult, ElementInstanceListResult, FlowInstanceList,
-    FlowInstanceResult, FlowModuleList, FlowModuleResult, FlowSwitchParam, FlowSwitchResult, GetFlowModuleParam,
-    InstanceDataListResult, InstanceDiff, InstanceQuery, LifecycleParam, LifecycleResult, ListParam, LogCheckpoint,
-    LogGrowth, LogProgress, LogRecord, ModuleFilter, NodeInstanceListResult, NodeInstanceResult, Receipt, ReceiptParam,
-    RedoRollbackParam, RollbackTargetListResult, RollbackTaskParam, RollbackTaskResult, RollbackToParam,
-    StartProcessParam, StartProcessResult, StateCertificate, StreamState, TerminateProcessParam, TerminateResult,
-    UpdateFlowParam, UpdateFlowResult, VerifyReport, Why, WhyNot,
+    DeployFlowResult, DeployModel, DrawOptions, DrawResult, ElementInstanceListResult, EventLogOptions, EventLogReport,
+    FlowInstanceList, FlowInstanceResult, FlowModuleList, FlowModuleResult, FlowSwitchParam, FlowSwitchResult,
+    GetFlowModuleParam, InstanceDataListResult, InstanceDiff, InstanceQuery, LifecycleParam, LifecycleResult,
+    ListParam, LogCheckpoint, LogGrowth, LogProgress, LogRecord, ModuleFilter, NodeInstanceListResult,
+    NodeInstanceResult, Receipt, ReceiptParam, RedoRollbackParam, RollbackTargetListResult, RollbackTaskParam,
+    RollbackTaskResult, RollbackToParam, StartProcessParam, StartProcessResult, StateCertificate, StreamState,
+    TerminateProcessParam, TerminateResult, UpdateFlowParam, UpdateFlowResult, VerifyReport, Why, WhyNot,
 };
 use crate::regression::{RegressionParam, RegressionReport};
 
@@ -98,6 +98,7 @@ impl BlockingEngine {
         draw(query: impl Into<InstanceQuery>, options: DrawOptions) -> DrawResult;
         certify(size: Option<u64>, each: impl FnMut(StreamState)) -> StateCertificate;
         regression(param: RegressionParam, progress: impl FnMut(LogProgress)) -> RegressionReport;
+        event_log(options: &EventLogOptions, to: impl Write, progress: impl FnMut(LogProgress)) -> EventLogReport;
         export(to: impl Write, progress: impl FnMut(LogProgress)) -> CopyReport;
         backup(path: impl AsRef<Path>, progress: impl FnMut(LogProgress)) -> CopyReport;
         verify_log(progress: impl FnMut(LogProgress)) -> VerifyReport;

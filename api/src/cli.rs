@@ -8,6 +8,7 @@ mod demo;
 mod diff;
 mod draw;
 mod errors;
+mod event_log;
 mod failure;
 mod flow;
 mod instance;

@@ -127,7 +127,7 @@ fn unusable(detail: impl Into<String>) -> EngineError {
 }
 
 /// A file that cannot be read or written.
-fn io_error(doing: &str, error: std::io::Error) -> EngineError {
+pub(crate) fn io_error(doing: &str, error: std::io::Error) -> EngineError {
     EngineError::new(ResultCode::StoreUnavailable, format!("{doing}: {error}")).with_source(error)
 }
 

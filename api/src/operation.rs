@@ -8,6 +8,7 @@ mod deploy_model;
 mod diff;
 mod disable_flow;
 mod draw;
+mod event_log;
 mod get_flow_instance;
 mod get_flow_module;
 mod get_history_element_list;
@@ -37,6 +38,7 @@ pub use deploy_flow::{DeployFlowParam, DeployFlowResult};
 pub use deploy_model::DeployModel;
 pub use disable_flow::{FlowSwitchParam, FlowSwitchResult};
 pub use draw::{DrawOptions, DrawResult, draw_model};
+pub use event_log::{EventLogFormat, EventLogOptions, EventLogReport};
 pub use flowledger_projections::{
     Cause, CauseNode, ChangedCommand, ChangedVariable, ChangedWay, Compensation, ConditionSeen, DataChange,
     DataConflict, DecisionSeen, DiffSide, Held, InstanceDiff, NodeDifference, NodeExecuteResult, NodePlace, NodeRef,

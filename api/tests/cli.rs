@@ -2014,3 +2014,49 @@ fn models_and_instances_are_drawn() {
     let nowhere = shell.json(1, &["draw", &example("leave"), "--output", "nowhere/leave.svg"]);
     assert_eq!(code(&nowhere), 7008);
 }
+
+#[test]
+fn event_logs_are_written_for_process_mining() {
+    let shell = Shell::new();
+    let module = shell.deployed("leave");
+    let started = shell.json(0, &["instance", "start", &module, "applicant=Lin"]);
+    let instance = text(&started, "/flowInstanceId");
+    shell.done(&["instance", "commit", &instance, "days=5", "--operator", "Lin"]);
+    let told = shell.done(&["log", "event-log"]);
+    assert!(told.starts_with("<?xml ") && told.ends_with("</log>\n"), "{told}");
+    assert!(
+        told.contains("<string key=\"org:resource\" value=\"Lin\"/>") && told.contains("\"variable.days\" value=\"5\"")
+    );
+    assert_eq!(
+        shell.done(&["log", "event-log", "leave.xes"]),
+        "leave.xes is written: 1 instance, 3 events\n"
+    );
+    assert_eq!(
+        fs::read_to_string(shell.directory.path().join("leave.xes")).unwrap(),
+        told
+    );
+
+    let written = shell.json(
+        0,
+        &[
+            "log",
+            "event-log",
+            "all.json",
+            "--format",
+            "ocel",
+            "--module",
+            &module,
+            "--all-nodes",
+        ],
+    );
+    assert_eq!((code(&written), &*text(&written, "/file")), (1000, "all.json"));
+    let ocel = fs::read_to_string(shell.directory.path().join("all.json")).unwrap();
+    let ocel: Value = serde_json::from_str(&ocel).unwrap();
+    let count = |name: &str| ocel[name].as_array().unwrap().len() as u64;
+    assert_eq!(written["events"].as_u64(), Some(count("events")));
+    assert_eq!(written["objects"].as_u64(), Some(count("objects")));
+    assert_eq!(code(&shell.json(1, &["log", "event-log", "--module", "nobody"])), 3101);
+    assert_eq!(code(&shell.json(1, &["log", "event-log", "nowhere/all.xes"])), 7008);
+    let before = shell.done(&["log", "event-log", "--as-of", "2020-01-01T00:00:00Z"]);
+    assert!(!before.contains("<trace>"));
+}

@@ -9,6 +9,7 @@ pub mod date;
 pub mod diff;
 pub mod drawing;
 pub mod elements;
+pub mod event_log;
 pub mod flow_instance;
 pub mod instance_data;
 pub mod node_instance;

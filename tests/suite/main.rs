@@ -15,6 +15,7 @@ mod decided_forks;
 mod diff;
 mod docs;
 mod draw;
+mod event_log;
 mod exhaustive;
 mod failing_disk;
 mod fixture;

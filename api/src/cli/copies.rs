@@ -122,7 +122,7 @@ pub(crate) fn export(session: &Session, args: &ExportArgs) -> Result<(), Failure
 }
 
 /// An export that standard output did not take: whoever closed the pipe, as `head` does, has read enough.
-fn unwritten(error: EngineError) -> Failure {
+pub(crate) fn unwritten(error: EngineError) -> Failure {
     let kind = std::error::Error::source(&error)
         .and_then(|source| source.downcast_ref::<io::Error>())
         .map(io::Error::kind);

@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 
 use crate::cli::certify::{self, CERTIFY_HELP, CertifyArgs};
 use crate::cli::copies::{self, EXPORT_HELP, ExportArgs, RESTORE_HELP, RestoreArgs, SALVAGE_HELP, SalvageArgs};
+use crate::cli::event_log::{self, EVENT_LOG_HELP, EventLogArgs};
 use crate::cli::failure::Failure;
 use crate::cli::progress::Bar;
 use crate::cli::receipt::{self, CosignArgs, RECEIPT_HELP, ReceiptArgs};
@@ -66,6 +67,9 @@ pub(crate) enum LogCommand {
     /// Writes the log as JSON lines: each record in words and in its exact bytes
     #[command(after_help = EXPORT_HELP)]
     Export(ExportArgs),
+    /// Writes an event log for process mining: XES or OCEL 2.0
+    #[command(after_help = EVENT_LOG_HELP)]
+    EventLog(EventLogArgs),
     /// Makes a store of an export
     #[command(after_help = RESTORE_HELP)]
     Import(RestoreArgs),
@@ -126,6 +130,7 @@ pub(crate) fn run(session: &Session, command: LogCommand) -> Result<(), Failure>
         LogCommand::Growth { from } => receipt::growth(session, from),
         LogCommand::AddCosignatures(args) => receipt::add_cosignatures(session, &args),
         LogCommand::Export(args) => copies::export(session, &args),
+        LogCommand::EventLog(args) => event_log::run(session, &args),
         LogCommand::Import(args) => copies::import(session, &args),
         LogCommand::Backup { file } => copies::backup(session, &file),
         LogCommand::Restore(args) => copies::restore(session, &args),
