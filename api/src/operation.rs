@@ -22,6 +22,7 @@ mod log;
 mod query;
 mod receipt;
 mod request;
+mod require_proof;
 mod rollback_task;
 mod rollback_to;
 mod runtime;

@@ -420,6 +420,16 @@ fn proof_tells_what_is_wrong_with_commands_that_show_it() {
     let told = shell.run(&["flow", "prove", &model("faulty/ring-of-gateways")]);
     assert!(told.out.contains("level=4 --profile turbo131"), "{}", told.out);
     assert!(!shell.data().exists());
+
+    let refused = shell.json(1, &["flow", "deploy", "--require-proof", &faulty]);
+    assert_eq!(
+        (code(&refused), &refused["faults"][0]["elementKey"]),
+        (7418, &"gate".into())
+    );
+    assert_eq!(
+        code(&shell.json(0, &["flow", "deploy", "--require-proof", &sound])),
+        1000
+    );
 }
 
 #[test]

@@ -366,6 +366,9 @@ result_codes! {
     VersionNotReached = 7417, "version-not-reached", Lifecycle, 409, Refresh, [2001, 2001, 2001], "Version not reached", "尚未到达该版本",
         "The version asked for lies ahead of the instance.",
         "Ask for a version that an answer has named.";
+    ModelNotProved = 7418, "model-not-proved", Definition, 422, AfterFix, [5001, 5001, 5001], "Model is not proved", "模型未通过证明",
+        "The deployment requires a proof, and the model has findings, or something in it cannot be decided.",
+        "Mend what the faults name; `flow prove` shows each with commands.";
     LogCorrupt = 7800, "log-corrupt", Integrity, 500, Never, [5000, 5000, 5000], "Log corrupt", "日志已损坏",
         "A record does not match its hash or its place in the log.",
         "Stop writing, run `log verify`, and restore from a backup.";

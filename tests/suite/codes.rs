@@ -375,6 +375,10 @@ provoked! {
         let bare = json!({ "callActivityInstanceType": "single" });
         refused(profile, &changed("start -> call -> end", "call", "properties", bare))
     };
+    model_with_a_gap_where_a_proof_is_required: ModelNotProved in BOTH, |profile| {
+        let gap = model("start -> ask -> gate; gate -(n > 1)-> end; gate -(n < 1)-> end");
+        Told::other(engine(profile).deploy_model(DeployModel::new("gap", &gap.to_string()).require_proof()))
+    };
     call_activity_of_another_type: ModelAttributeUnknown in BOTH, |profile| {
         refused(profile, &model("start -> call[callActivityExecuteType=async] -> end"))
     };

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use flowledger::analysis::report::{FindingKind, ProofReport, Verdict};
-use flowledger::{ProveParam, prove_model};
+use flowledger::{BlockingEngine, DeployFlowParam, DeployModel, Engine, ProveParam, prove_model};
 use flowledger_tests::dice::Dice;
 use flowledger_tests::generate::{cases, unstructured};
 use flowledger_tests::prove::{agree, all_show, is_deployable, survives, told};
@@ -237,4 +237,124 @@ fn every_kind_of_finding_has_an_example() {
     let elsewhere = BTreeSet::from([FindingKind::ElementFails, FindingKind::CalledFlow]);
     let all: BTreeSet<FindingKind> = FindingKind::ALL.into_iter().collect();
     assert_eq!(&in_examples | &elsewhere, all);
+}
+
+fn engine() -> BlockingEngine {
+    Engine::builder()
+        .in_memory()
+        .open()
+        .expect("an engine opens in memory")
+        .blocking()
+}
+
+#[test]
+fn deployment_that_requires_a_proof_takes_only_what_is_proved() {
+    let engine = engine();
+    let sound = flow("main", "start -> a -> gate; gate -(n > 1)-> end; gate -(n <= 1)-> end")
+        .flow_model
+        .to_string();
+    let gap = flow("main", "start -> a -> gate; gate -(n > 1)-> end; gate -(n < 1)-> end")
+        .flow_model
+        .to_string();
+    let beyond = flow(
+        "main",
+        "start -> a -> gate; gate -(n % 2 == 0)-> end; gate -(n % 2 != 0)-> end",
+    )
+    .flow_model
+    .to_string();
+    let refused = |model: &str| {
+        let error = engine
+            .deploy_model(DeployModel::new("m", model).require_proof())
+            .expect_err("it is not proved");
+        assert_eq!(error.code().number(), 7418, "{error}");
+        error
+    };
+    let error = refused(&gap);
+    let [fault] = error.about().faults.as_slice() else {
+        panic!("one finding: {error}")
+    };
+    assert_eq!((fault.err_code, fault.element_key.as_deref()), (7418, Some("gate")));
+    assert!(fault.message.contains("commit a {n: 1}"), "{}", fault.message);
+    assert!(
+        refused(&beyond).about().faults[0]
+            .message
+            .contains("a remainder of a variable")
+    );
+    // What deployFlow refuses anyway has its own code.
+    let no_end = flow("main", "start -> a -> b -> a").flow_model.to_string();
+    let error = engine
+        .deploy_model(DeployModel::new("m", &no_end).require_proof())
+        .expect_err("it has no end");
+    assert_eq!(error.code().number(), 3204);
+    assert_eq!(
+        engine.log_records(0, 10).expect("the log can be read").len(),
+        2,
+        "of {no_end} a draft stays, of the others nothing"
+    );
+    engine
+        .deploy_model(DeployModel::new("m", &gap))
+        .expect("no proof is required");
+    engine
+        .deploy_model(DeployModel::new("m", &sound).require_proof())
+        .expect("it is proved");
+}
+
+#[test]
+fn required_proof_follows_call_activities_into_what_is_deployed() {
+    let engine = engine();
+    let gap = flow("sub", "start -> a -> gate; gate -(n > 1)-> end; gate -(n < 1)-> end")
+        .flow_model
+        .to_string();
+    let sub = engine
+        .deploy_model(DeployModel::new("sub", &gap))
+        .expect("no proof is required")
+        .flow_module_id;
+    let main = format!("start -> call[callActivityFlowModuleId={sub}] -> end");
+    let main = flow("main", &main).flow_model.to_string();
+    let error = engine
+        .deploy_model(DeployModel::new("main", &main).require_proof())
+        .expect_err("the called flow has a gap");
+    assert_eq!(error.code().number(), 7418);
+    let sound = flow("sub", "start -> a -> end").flow_model.to_string();
+    engine
+        .deploy_model(DeployModel::new("sub", &sound).to_module(sub))
+        .expect("a better one");
+    engine
+        .deploy_model(DeployModel::new("main", &main).require_proof())
+        .expect("it is proved now");
+}
+
+#[test]
+fn deployment_that_is_repeated_is_not_proved_again() {
+    let engine = engine();
+    let sound = flow("main", "start -> a -> end").flow_model.to_string();
+    let module = engine
+        .deploy_model(DeployModel::new("m", &sound))
+        .expect("it deploys")
+        .flow_module_id;
+    let mut deploy = DeployFlowParam {
+        tenant: "default".into(),
+        caller: "default".into(),
+        flow_module_id: module.to_string(),
+        require_proof: true,
+        ..DeployFlowParam::default()
+    };
+    deploy.options.command_id = Some("once".into());
+    let first = engine.deploy_flow(deploy.clone()).expect("it is proved");
+    let gap = flow("main", "start -> a -> gate; gate -(n > 1)-> end; gate -(n < 1)-> end")
+        .flow_model
+        .to_string();
+    engine
+        .deploy_model(DeployModel::new("m", &gap).to_module(module))
+        .expect("no proof is required");
+    assert_eq!(engine.deploy_flow(deploy.clone()).expect("it was done"), first);
+    deploy.options.command_id = Some("twice".into());
+    assert_eq!(
+        engine
+            .deploy_flow(deploy)
+            .expect_err("the draft has a gap")
+            .code()
+            .number(),
+        7418
+    );
 }

@@ -140,6 +140,7 @@ impl Demo<'_> {
             operator: None,
             flow_module_id: module.to_string(),
             options: options("deploy"),
+            ..DeployFlowParam::default()
         })?;
         self.say(&format!("  module      {module}"))?;
         self.say(&format!("  deployment  {}", deployed.flow_deploy_id))?;

@@ -59,6 +59,9 @@ pub(crate) enum FlowCommand {
         /// The name shown to people [default for a new module: the file's name]
         #[arg(long, requires = "model")]
         name: Option<String>,
+        /// Deploy it only if it is proved: see `flow prove`
+        #[arg(long)]
+        require_proof: bool,
         #[command(flatten)]
         actor: ActorArgs,
     },
@@ -156,14 +159,16 @@ pub(crate) fn run(session: &Session, command: FlowCommand) -> Result<(), Failure
             model: Some(model),
             module,
             name,
+            require_proof,
             actor,
-        } => deploy(session, &model, module.as_deref(), name, actor),
+        } => deploy(session, &model, module.as_deref(), name, require_proof, actor),
         FlowCommand::Deploy {
             model: None,
             module,
             name: _,
+            require_proof,
             actor,
-        } => deploy_draft(session, module.unwrap_or_default(), actor),
+        } => deploy_draft(session, module.unwrap_or_default(), require_proof, actor),
         FlowCommand::Show { id, model } => show(session, &id, model),
         FlowCommand::List { as_of, limit, before } => {
             list(session, ModuleFilter { as_of }, ListParam { before, limit })
@@ -242,6 +247,7 @@ fn deploy(
     model: &Path,
     module: Option<&str>,
     name: Option<String>,
+    require_proof: bool,
     actor: ActorArgs,
 ) -> Result<(), Failure> {
     let flow_model = session.read(model)?;
@@ -265,12 +271,13 @@ fn deploy(
         caller: actor.caller,
         operator: actor.operator,
         reason: actor.reason.map(Into::into),
+        require_proof,
     })?;
     engine.close()?;
     tell_deployed(session, &deployed)
 }
 
-fn deploy_draft(session: &Session, module: String, actor: ActorArgs) -> Result<(), Failure> {
+fn deploy_draft(session: &Session, module: String, require_proof: bool, actor: ActorArgs) -> Result<(), Failure> {
     let owner = actor.owner(CommandIdArg { command_id: None }, None);
     let engine = session.open(Access::Existing)?;
     let deployed = engine.deploy_flow(DeployFlowParam {
@@ -278,6 +285,7 @@ fn deploy_draft(session: &Session, module: String, actor: ActorArgs) -> Result<(
         caller: owner.caller,
         operator: owner.operator,
         flow_module_id: module,
+        require_proof,
         options: owner.options,
     })?;
     engine.close()?;

@@ -23,6 +23,8 @@ pub struct DeployFlowParam {
     pub operator: Option<String>,
     /// Required: the module.
     pub flow_module_id: String,
+    /// Deploys the draft only if it is proved: sound, and everything decided ([`prove_model`](crate::prove_model)).
+    pub require_proof: bool,
     /// Reason, command id and expected version; the actor is taken from the members above.
     #[serde(flatten)]
     pub options: CommandOptions,
@@ -58,9 +60,15 @@ impl Engine {
     ///
     /// # Errors
     /// 2001; 2002, 2003; 3001 the store did not take it; 3101 unknown module; 3102 no model yet; 3201–3217 and, in the
-    /// `turbo131` profile, 4014 faults of the model, all of them in [`crate::About::faults`]; 7201, 7301, 7303.
+    /// `turbo131` profile, 4014 faults of the model, all of them in [`crate::About::faults`]; 7201, 7301, 7303; 7418 the
+    /// draft is not proved, with what was found in [`crate::About::faults`].
     pub async fn deploy_flow(&self, param: DeployFlowParam) -> Result<DeployFlowResult, EngineError> {
         let answered = |error: EngineError| error.answered_as(self.profile(), CodeContext::Other);
+        let mut param = param;
+        if param.require_proof {
+            let id = FlowModuleId::new(&param.flow_module_id);
+            self.require_proof(&id, &mut param.options).await.map_err(answered)?;
+        }
         let (id, meta) = self.deploy_command(param).map_err(answered)?;
         let done = self
             .run_module(&id, ModuleCommand::DeployFlow, meta, ResultCode::DefinitionInsertFailed)
@@ -99,6 +107,7 @@ impl Engine {
             caller,
             operator,
             flow_module_id,
+            require_proof: _,
             options,
         } = param;
         let check = Check::new(&self.executor().limits);

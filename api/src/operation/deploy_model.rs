@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use flowledger_engine_core::id::FlowModuleId;
+use flowledger_engine_core::result_code::CodeContext;
 
 use crate::engine::Engine;
 use crate::error::EngineError;
@@ -31,6 +32,8 @@ pub struct DeployModel {
     pub operator: Option<String>,
     /// Why; goes into all records.
     pub reason: Option<Arc<str>>,
+    /// Deploys it only if it is proved: sound, and everything decided ([`prove_model`](crate::prove_model)).
+    pub require_proof: bool,
 }
 
 impl DeployModel {
@@ -48,12 +51,18 @@ impl DeployModel {
         self.flow_module_id = Some(flow_module_id);
         self
     }
+
+    /// The same model, refused with 7418 unless it is proved; then nothing is left of it.
+    pub fn require_proof(mut self) -> Self {
+        self.require_proof = true;
+        self
+    }
 }
 
 impl Engine {
     /// Creates the module unless one is named, saves the model and deploys it.
     ///
-    /// A model that is refused stays behind as the module's draft.
+    /// A model that is refused stays behind as the module's draft; not so one that is refused because it is not proved.
     ///
     /// # Errors
     /// Those of [`Engine::create_flow`], [`Engine::update_flow`] and [`Engine::deploy_flow`].
@@ -66,6 +75,7 @@ impl Engine {
             caller,
             operator,
             reason,
+            require_proof,
         } = model;
         let options = CommandOptions {
             reason,
@@ -73,6 +83,11 @@ impl Engine {
         };
         let tenant = tenant.unwrap_or_else(|| EMBEDDED.to_owned());
         let caller = caller.unwrap_or_else(|| EMBEDDED.to_owned());
+        if require_proof {
+            let own = flow_module_id.clone().unwrap_or_else(|| FlowModuleId::new(""));
+            let proved = self.proved(&own, &flow_model).await;
+            proved.map_err(|error| error.answered_as(self.profile(), CodeContext::Other))?;
+        }
         let name = (!flow_name.is_empty()).then_some(flow_name);
         let id = if let Some(id) = flow_module_id {
             id
@@ -102,6 +117,7 @@ impl Engine {
             caller,
             operator,
             flow_module_id: id.to_string(),
+            require_proof,
             options,
         })
         .await
