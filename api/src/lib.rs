@@ -72,6 +72,8 @@ mod guides {
     mod debug {}
     #[doc = include_str!("../../docs/how-to/embed.md")]
     mod embed {}
+    #[doc = include_str!("../../docs/how-to/judge-a-candidate.md")]
+    mod judge_a_candidate {}
     #[doc = include_str!("../../docs/how-to/pictures.md")]
     mod pictures {}
     #[doc = include_str!("../../docs/how-to/hooks.md")]

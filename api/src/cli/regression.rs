@@ -87,8 +87,12 @@ pub(crate) fn run(session: &Session, args: RegressionArgs) -> Result<(), Failure
     let unwritable = |path: &Path, error| session.unusable(format!("{} cannot be written: {error}", path.display()));
     if let Some(path) = &args.html {
         // Told before the work, not behind it; what is there stays until there is something better.
+        let is_there = path.exists();
         let opened = fs::OpenOptions::new().append(true).create(true).open(path);
         opened.map_err(|error| unwritable(path, error))?;
+        if !is_there {
+            fs::remove_file(path).map_err(|error| unwritable(path, error))?;
+        }
     }
     let engine = session.open(Access::Existing)?;
     let bar = Bar::new(session);

@@ -1,8 +1,8 @@
 //! The file from which an interrupted regression goes on: what was found so far, of what, and where to go on.
 
 use std::fs;
-use std::io::{ErrorKind, Write as _};
-use std::path::{Path, PathBuf};
+use std::io::ErrorKind;
+use std::path::Path;
 
 use flowledger_engine_core::id::FlowModuleId;
 use flowledger_engine_core::profile::Profile;
@@ -103,12 +103,11 @@ impl Progress {
             tally: self.tally,
         };
         let text = serde_json::to_vec(&file).map_err(|error| unusable(path, error))?;
-        let beside = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-        let folder = beside.map_or_else(|| PathBuf::from("."), Path::to_path_buf);
-        let mut new = tempfile::NamedTempFile::new_in(folder).map_err(|error| unusable(path, error))?;
-        new.write_all(&text).map_err(|error| unusable(path, error))?;
-        new.persist(path).map_err(|error| unusable(path, error.error))?;
-        Ok(())
+        let mut part = path.to_owned().into_os_string();
+        part.push(".part");
+        fs::write(&part, text)
+            .and_then(|()| fs::rename(&part, path))
+            .map_err(|error| unusable(path, error))
     }
 }
 

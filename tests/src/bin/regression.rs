@@ -65,11 +65,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
         let each = used * 1e6 / tally.commands as f64;
         println!(
-            "{name}: {} instances, {} commands, {} of {} records: {} the same path, {} diverge, {} groups; {seconds:.1} s, \
+            "{name}: {} instances, {} of {} records decided again: {} the same path, {} diverge, {} groups; {seconds:.1} s, \
              {used:.1} s of processor time, {each:.1} us for each command",
             tally.instances,
             tally.commands,
-            arguments.records,
             report.log_position,
             tally.same_path,
             tally.diverges,
