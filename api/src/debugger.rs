@@ -1,7 +1,7 @@
 //! The debugger: an instance's records, walked forward and backward, one by one or event by event. Knows no terminal and writes
 //! nothing; once it is made, it needs no store.
 
-mod past;
+mod folds;
 mod search;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,11 +17,12 @@ use flowledger_projections::elements::{ElementInstance, UnknownSequenceFlow, ele
 use flowledger_projections::instance_data::instance_data;
 use flowledger_projections::outline::{OutlineElement, outline};
 use flowledger_projections::user_tasks::user_tasks;
+use flowledger_projections::why::Past;
 use flowledger_projections::{
-    Authors, Deployments, FlowInstanceBo, InstanceDiff, NodeInstance, VariableDifference, View, Written, diff,
+    Authors, Deployments, FlowInstanceBo, InstanceDiff, NodeInstance, VariableDifference, View, Why, Written, diff,
 };
 
-use self::past::Past;
+use self::folds::Folds;
 pub use self::search::{FoundIn, SearchHit};
 use crate::as_of::AsOf;
 use crate::engine::Engine;
@@ -109,7 +110,7 @@ pub struct Debugger {
     keys: BTreeMap<NodeInstanceId, Arc<str>>,
     /// The commits that failed, by version, and their tasks.
     failed_commits: Vec<(u64, NodeInstanceId)>,
-    past: Past,
+    folds: Folds,
     position: DebugPosition,
     /// At the end of the record before.
     before: Authors,
@@ -158,7 +159,7 @@ impl Debugger {
             deployments,
             keys: BTreeMap::new(),
             failed_commits: Vec::new(),
-            past: Past::default(),
+            folds: Folds::default(),
             position: DebugPosition { version: 0, event: 0 },
             before: Authors::default(),
             present: Authors::default(),
@@ -177,7 +178,7 @@ impl Debugger {
             }
             debugger.present.apply(record, profile);
             let version = record.given.envelope.version;
-            debugger.past.keep(version, &debugger.present);
+            debugger.folds.keep(version, &debugger.present);
             for event in &record.events {
                 if let InstanceEvent::CommitFailed { node, .. } = event {
                     debugger.failed_commits.push((version, node.clone()));
@@ -373,6 +374,26 @@ impl Debugger {
         values
     }
 
+    /// Why a node instance came to be: the records that led there up to the position, with what each decided on the way, the
+    /// values its conditions read, and who wrote those; `None` where there is none at the position.
+    ///
+    /// It reads every record up to the position.
+    pub fn why(&self, id: &NodeInstanceId) -> Option<Why> {
+        let mut past = Past::default();
+        for record in self.records.iter().filter_map(DebugRecord::instance) {
+            let DebugPosition { version, event } = self.position;
+            if record.given.envelope.version < version {
+                past.apply(record);
+                continue;
+            }
+            let mut record = record.clone();
+            record.events.truncate(event);
+            past.apply(&record);
+            break;
+        }
+        Why::of(&past, self.view(), id)
+    }
+
     /// In what the position differs from the end of another record: left the other one, right the position.
     ///
     /// # Errors
@@ -428,7 +449,7 @@ impl Debugger {
         let known = [
             Some((now, &self.present)).filter(|_| is_whole),
             now.checked_sub(1).map(|before| (before, &self.before)),
-            self.past.nearest(version),
+            self.folds.nearest(version),
         ];
         let known = known.into_iter().flatten().filter(|(known, _)| *known <= version);
         let nearest = known.max_by_key(|(version, _)| *version);

@@ -412,6 +412,42 @@ fn difference_to_another_version_is_the_one_of_the_engine() {
 }
 
 #[test]
+fn why_is_the_answer_of_the_engine_as_of_the_position() {
+    let engine = told(scenario::Profile::Documented, false);
+    let mut compared = 0;
+    for root in roots(&log(&engine)) {
+        let mut debugger = engine.debugger(&root).expect("a debugger");
+        loop {
+            let version = debugger.position().version;
+            for node in debugger.touched() {
+                let query = InstanceQuery::new(root.clone()).as_of(version);
+                let why = engine.why(query, node.clone()).expect("it is there");
+                assert_eq!(debugger.why(&node), Some(why), "{root} at {version}");
+                compared += 1;
+            }
+            if !debugger.back(Step::Record) {
+                break;
+            }
+        }
+    }
+    assert!(compared > 150, "{compared}");
+    // In the middle of a record: what has not happened yet has no cause.
+    let (engine, instance) = line();
+    let mut debugger = engine
+        .debugger(InstanceQuery::new(instance).as_of(2))
+        .expect("a debugger");
+    let check = debugger.touched().into_iter().find(|node| {
+        debugger
+            .node_instance(node)
+            .is_some_and(|node| &*node.model_key == "check")
+    });
+    let check = check.expect("check is there");
+    assert_eq!(debugger.why(&check).expect("a cause").causes.len(), 2);
+    debugger.back(Step::Event);
+    assert_eq!(debugger.why(&check), None);
+}
+
+#[test]
 fn jumps_go_to_versions_and_times_and_nowhere_else() {
     let (engine, instance) = line();
     let mut debugger = engine.debugger(&instance).expect("a debugger");

@@ -225,6 +225,7 @@ impl App {
             Key::Char(':') => self.mode = Mode::Prompt(Prompt::Jump, String::new()),
             Key::Char('/') => self.mode = Mode::Prompt(Prompt::Search, String::new()),
             Key::Char('d') => self.mode = Mode::Prompt(Prompt::Diff, String::new()),
+            Key::Char('w') => self.why(),
             Key::Char('n') => self.next_hit(true),
             Key::Char('N') => self.next_hit(false),
             Key::Escape => self.search = None,
@@ -405,6 +406,22 @@ impl App {
         };
         if let Some(page) = page {
             self.mode = Mode::Page(page);
+        }
+    }
+
+    /// Why the flow has come to the element that the outline's cursor is on.
+    fn why(&mut self) {
+        let Some(element) = self.now.outline.get(self.element) else {
+            return;
+        };
+        let newest = element.node_instance_ids.last();
+        if let Some(why) = newest.and_then(|id| self.debugger.why(id)) {
+            self.mode = Mode::Page(page::why(&why));
+        } else {
+            let key = element.model_key.clone();
+            self.say(format!(
+                "the flow has not come to {key}; `instance why-not` tells why not"
+            ));
         }
     }
 

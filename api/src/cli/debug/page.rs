@@ -1,10 +1,11 @@
 //! Texts that take the whole screen: help, a record, the visits of an element, the values of a variable, a difference.
 
-use flowledger::{AnyRecord, Debugger, InstanceDiff, OutlineElement};
+use flowledger::{AnyRecord, Debugger, InstanceDiff, OutlineElement, Why};
 
 use crate::cli::diff;
 use crate::cli::output::table_lines;
 use crate::cli::story::{self, Teller};
+use crate::cli::why as told;
 use crate::cli::words::{self, hex, plain};
 
 use super::text::{padded, wrapped};
@@ -45,10 +46,11 @@ impl Page {
     }
 
     fn line(&mut self, kind: LineKind, text: &str) {
+        let indent = text.chars().take_while(|character| *character == ' ').count();
         self.lines.push(PageLine {
             kind,
             text: plain(text).into_owned(),
-            hanging: 4,
+            hanging: indent + 4,
         });
     }
 
@@ -132,6 +134,11 @@ const HELP: [Section; 3] = [
             (
                 "/",
                 "search elements, variables, values, actors, reasons, commands, events, codes and ids; n and N go on and back",
+            ),
+            (
+                "w",
+                "why the flow has come to the element at the outline's cursor: the records that led there, their conditions \
+                 and values",
             ),
             ("d", "diff: in what the position differs from another version or time"),
             ("Esc", "closes what is open"),
@@ -272,6 +279,16 @@ pub(super) fn difference(difference: &InstanceDiff) -> Page {
     }
     if difference.is_empty() {
         page.heading("Nothing differs.");
+    }
+    page
+}
+
+/// Why the flow has come to a node.
+pub(super) fn why(why: &Why) -> Page {
+    let name = words::element(&why.node.model_key, &why.node.model_name);
+    let mut page = Page::new(format!("Why {name}"));
+    for line in told::lines(why) {
+        page.text(line);
     }
     page
 }

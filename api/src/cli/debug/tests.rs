@@ -145,9 +145,10 @@ fn wide_terminal_has_a_column_for_variables_and_says_more() {
 
 #[test]
 fn pages_say_more_about_what_the_cursor_is_on() {
-    for (keys, lines) in [
+    for (before, open, lines) in [
         (
-            "k<Enter>",
+            "k",
+            "<Enter>",
             &[
                 "Record of version 5",
                 "answer               1002 Commit task suspend",
@@ -158,7 +159,8 @@ fn pages_say_more_about_what_the_cursor_is_on() {
             ][..],
         ),
         (
-            "k<Tab><Tab>kkkk<Enter>",
+            "k<Tab><Tab>kkkk",
+            "<Enter>",
             &[
                 "Visits of lead (Team lead)",
                 "leads to after_lead",
@@ -169,7 +171,8 @@ fn pages_say_more_about_what_the_cursor_is_on() {
             ],
         ),
         (
-            "k<BackTab>j<Enter>",
+            "k<BackTab>j",
+            "<Enter>",
             &[
                 "Values of leadAgrees",
                 "3        2026-03-02T09:03:00.000Z  Wu  true",
@@ -177,25 +180,31 @@ fn pages_say_more_about_what_the_cursor_is_on() {
             ],
         ),
         (
-            "kd2<Enter>",
+            "k",
+            "d2<Enter>",
             &[
                 "Version 2 and version 5",
                 "waits at  lead     file",
                 "days        5 (version 2 by Lin)  3 (version 5 by Wu)",
             ],
         ),
-        ("kd5<Enter>", &["Nothing differs."]),
-        ("?", &["Moving in time"]),
-        ("?G", &["the version that gave a variable its value"]),
+        ("k", "d5<Enter>", &["Nothing differs."]),
+        (
+            "k",
+            "w",
+            &["Why file (Put it on file)", "waiting", "short_leave", "days"],
+        ),
+        ("", "?", &["Moving in time"]),
+        ("", "?G", &["the version that gave a variable its value"]),
     ] {
-        let shown = screen(keys);
+        let shown = screen(&format!("{before}{open}"));
         for line in lines {
-            assert!(shown.contains(line), "{keys}: {line}\n{shown}");
+            assert!(shown.contains(line), "{before}{open}: {line}\n{shown}");
         }
         assert_eq!(
-            screen(&format!("{keys}<Esc>")),
-            screen(&keys.replace("<Enter>", "<Esc>").replace('?', "?<Esc>")),
-            "{keys}"
+            screen(&format!("{before}{open}<Esc>")),
+            screen(before),
+            "{before}{open}"
         );
     }
 }
@@ -246,6 +255,8 @@ fn search_goes_from_record_to_record_and_around() {
     assert!(unreached.contains("▸   refused (Leave refused)"), "{unreached}");
     assert!(screen("/nobody<Enter>").contains("nothing has nobody"));
     assert!(screen("n").contains("search first: /"));
+    let unreached = screen("<Tab><Tab>Gw");
+    assert!(unreached.contains("the flow has not come to refused"), "{unreached}");
 }
 
 #[test]
@@ -337,7 +348,7 @@ impl Dice {
     }
 }
 
-const ALL_KEYS: [&str; 30] = [
+const ALL_KEYS: [&str; 31] = [
     "j",
     "k",
     "l",
@@ -358,6 +369,7 @@ const ALL_KEYS: [&str; 30] = [
     "n",
     "N",
     "?",
+    "w",
     "1",
     "2",
     ".",

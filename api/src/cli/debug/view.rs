@@ -212,7 +212,7 @@ fn footer(app: &App, cells: usize) -> Line<'static> {
     let hints = match &app.mode {
         Mode::Page(_) => " j/k PageDown/PageUp scroll   Esc closes",
         Mode::Panes | Mode::Prompt(..) => {
-            " j/k record  h/l event  Tab pane  Enter more  : jump  / search  d diff  ? help"
+            " j/k record  h/l event  Tab  Enter more  w why  : jump  / find  d diff  ? help"
         }
     };
     Line::styled(fit(hints, cells), faint())

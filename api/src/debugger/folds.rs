@@ -5,44 +5,44 @@ use std::collections::BTreeMap;
 use flowledger_projections::Authors;
 
 /// Folds that are kept at most. Folds of one instance share the node instances that are alike in them.
-const MAX_SNAPSHOTS: usize = 64;
+const MAX_FOLDS: usize = 64;
 /// How many records lie between two of them at first; it doubles whenever there would be too many.
 const FIRST_DISTANCE: u64 = 16;
 
 /// Folds of an instance at the end of some of its records.
 #[derive(Clone, Debug)]
-pub(super) struct Past {
+pub(super) struct Folds {
     distance: u64,
-    snapshots: BTreeMap<u64, Authors>,
+    kept: BTreeMap<u64, Authors>,
 }
 
-impl Default for Past {
+impl Default for Folds {
     fn default() -> Self {
         Self {
             distance: FIRST_DISTANCE,
-            snapshots: BTreeMap::new(),
+            kept: BTreeMap::new(),
         }
     }
 }
 
-impl Past {
+impl Folds {
     /// Takes notice of the fold at the end of a record; versions come in order.
     pub(super) fn keep(&mut self, version: u64, fold: &Authors) {
         if !version.is_multiple_of(self.distance) {
             return;
         }
-        self.snapshots.insert(version, fold.clone());
-        if self.snapshots.len() > MAX_SNAPSHOTS {
+        self.kept.insert(version, fold.clone());
+        if self.kept.len() > MAX_FOLDS {
             self.distance *= 2;
             let distance = self.distance;
-            self.snapshots.retain(|version, _| version.is_multiple_of(distance));
+            self.kept.retain(|version, _| version.is_multiple_of(distance));
         }
     }
 
     /// The newest fold that is kept of a version or before, and its version.
     pub(super) fn nearest(&self, version: u64) -> Option<(u64, &Authors)> {
-        let kept = self.snapshots.range(..=version).next_back();
-        kept.map(|(version, fold)| (*version, fold))
+        let nearest = self.kept.range(..=version).next_back();
+        nearest.map(|(version, fold)| (*version, fold))
     }
 }
 
@@ -52,13 +52,13 @@ mod tests {
 
     #[test]
     fn folds_stay_few_and_near_whatever_the_number_of_records() {
-        let mut past = Past::default();
+        let mut folds = Folds::default();
         for version in 1..=10_000 {
-            past.keep(version, &Authors::default());
-            assert!(past.snapshots.len() <= MAX_SNAPSHOTS, "{}", past.snapshots.len());
+            folds.keep(version, &Authors::default());
+            assert!(folds.kept.len() <= MAX_FOLDS, "{}", folds.kept.len());
         }
         for version in 1..=10_000 {
-            let from = past.nearest(version).map_or(0, |(from, _)| from);
+            let from = folds.nearest(version).map_or(0, |(from, _)| from);
             assert!(from <= version && version - from < 512, "{from} for {version}");
         }
     }
