@@ -21,9 +21,11 @@ pub(super) fn mermaid(drawing: &Drawing<'_>) -> String {
     for line in &drawing.lines {
         let _ = writeln!(text, "    %% {}", harmless(line));
     }
+    let mut left_out = 0;
     for (number, panel) in drawing.panels.iter().enumerate() {
         let elements = panel.model.elements().len();
         if number > 0 && (number >= MAX_PANELS || elements > room) {
+            left_out += 1;
             continue;
         }
         room = room.saturating_sub(elements);
@@ -57,6 +59,9 @@ pub(super) fn mermaid(drawing: &Drawing<'_>) -> String {
         if is_framed {
             text.push_str("    end\n");
         }
+    }
+    if left_out > 0 {
+        let _ = writeln!(text, "    %% {left_out} further sub flow instances are not drawn");
     }
     for look in looks {
         let _ = writeln!(text, "    classDef {} {}", class(look), style(look));

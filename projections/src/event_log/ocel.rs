@@ -144,22 +144,10 @@ impl Ocel {
             .for_each(|given| self.learn(given));
         let envelope = &record.given.envelope;
         let mut events = Vec::new();
-        for step in &told.flows {
-            let mut related = flow_relations(now, step.flow);
-            related.extend(now.flow(step.flow).into_iter().flat_map(|flow| {
-                [
-                    relation(deployment_id(&flow.flow_deploy_id), "runs"),
-                    relation(module_id(&flow.flow_module_id), "of"),
-                ]
-            }));
-            let event = Event {
-                id: format!("{position}.{}", events.len() + 1),
-                kind: flow_event(step),
-                time: envelope.recorded_at,
-                attributes: told_by(envelope, position, true),
-                relationships: related,
-            };
-            events.push(self.event(&event));
+        // A flow begins before anything happens in it, and ends behind it.
+        let (begun, moved): (Vec<_>, Vec<_>) = told.flows.iter().partition(|step| step.begins);
+        for step in begun {
+            events.push(self.flow_event(position, events.len() + 1, envelope, step, now));
         }
         let all_nodes = self.all_nodes;
         for step in told.steps.iter().filter(|step| step.is_activity || all_nodes) {
@@ -201,12 +189,40 @@ impl Ocel {
             };
             events.push(self.event(&event));
         }
-        for (flow, _) in now.flows() {
+        for step in moved {
+            events.push(self.flow_event(position, events.len() + 1, envelope, step, now));
+        }
+        for (_, flow) in changing(now, told) {
             for data in instance_data(now, flow, false) {
                 self.learn(&data);
             }
         }
         events
+    }
+
+    /// The event that a flow instance began or came to another status.
+    fn flow_event(
+        &mut self,
+        position: u64,
+        number: usize,
+        envelope: &Envelope,
+        step: &FlowStep,
+        now: &FlowInstance,
+    ) -> String {
+        let mut related = flow_relations(now, step.flow);
+        related.extend(now.flow(step.flow).into_iter().flat_map(|flow| {
+            [
+                relation(deployment_id(&flow.flow_deploy_id), "runs"),
+                relation(module_id(&flow.flow_module_id), "of"),
+            ]
+        }));
+        self.event(&Event {
+            id: format!("{position}.{number}"),
+            kind: flow_word(step),
+            time: envelope.recorded_at,
+            attributes: told_by(envelope, position, true),
+            relationships: related,
+        })
     }
 
     /// The events of a module's record at a position of the log; one JSON object each.
@@ -446,14 +462,12 @@ impl InstanceObjects {
             .iter()
             .for_each(|step| change(step.flow, Changed::Status(step.status)));
         let state = self.story.state();
-        for (place, (flow, _)) in state.flows().enumerate() {
+        self.data.resize_with(state.flows().count(), BTreeMap::new);
+        for (place, flow) in changing(state, &told) {
             let now: BTreeMap<Arc<str>, Value> = instance_data(state, flow, false)
                 .into_iter()
                 .map(|data| (data.key, data.value))
                 .collect();
-            if self.data.len() <= place {
-                self.data.push(BTreeMap::new());
-            }
             let Some(before) = self.data.get_mut(place) else {
                 continue;
             };
@@ -530,6 +544,15 @@ impl ModuleObjects {
     pub fn id(&self) -> Option<&FlowModuleId> {
         self.state.flow_module_id.as_ref()
     }
+}
+
+/// The flows, with their numbers, whose data a record may have changed: those that run, and those that came to a stop with it.
+fn changing(now: &FlowInstance, told: &Told) -> Vec<(usize, FlowIndex)> {
+    let has_moved = |flow| told.flows.iter().any(|step| step.flow == flow);
+    let flows = now.flows().map(|(flow, _)| flow).enumerate();
+    flows
+        .filter(|(_, flow)| now.status_of(*flow) == FlowStatus::Running || has_moved(*flow))
+        .collect()
 }
 
 /// The node instances from which the flow came to a node, those over that are not told.
@@ -620,7 +643,7 @@ fn node_id(id: &NodeInstanceId) -> String {
     format!("node:{id}")
 }
 
-fn flow_event(step: &FlowStep) -> &'static str {
+fn flow_word(step: &FlowStep) -> &'static str {
     match step.status {
         FlowStatus::Running if step.begins => "flow started",
         FlowStatus::Running | FlowStatus::Default => "flow goes on",
