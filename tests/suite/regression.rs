@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::num::NonZero;
 
+use flowledger::plug_in::{ElementPlugIn, ElementVisit, Step as PlugInStep};
 use flowledger::{
     BlockingEngine, CommitTaskParam, DeployModel, DifferenceKind, Engine, FlowInstanceId, FlowModuleId,
     GetFlowModuleParam, ListParam, ModuleFilter, RegressionDifference, RegressionGroup, RegressionParam,
@@ -569,6 +570,76 @@ fn stories_of_the_golden_logs_take_the_same_path_on_their_own_models() {
         }
         assert!(judged > 10, "{name}: {judged}");
     }
+}
+
+/// An element that the flow goes through.
+struct Stamp;
+
+impl ElementPlugIn for Stamp {
+    fn name(&self) -> &'static str {
+        "stamp"
+    }
+
+    fn version(&self) -> &'static str {
+        "1"
+    }
+
+    fn element_type(&self) -> i64 {
+        77
+    }
+
+    fn enter(&self, _: &ElementVisit<'_>) -> Result<PlugInStep, String> {
+        Ok(PlugInStep::pass().variable("stamped", true))
+    }
+}
+
+#[test]
+fn plug_in_is_asked_again_and_one_that_is_missing_is_told() {
+    let store = memory();
+    let engine = opened(Engine::builder().store(store.clone()).element(Stamp));
+    let text = model("start -> ask -> stamp -> done -> end").replace(
+        "\"key\":\"stamp\",\"outgoing\":[\"f3\"],\"properties\":{},\"type\":4",
+        "\"key\":\"stamp\",\"outgoing\":[\"f3\"],\"properties\":{},\"type\":77",
+    );
+    let module = engine
+        .deploy_model(DeployModel::new("main", &text))
+        .expect("deployed")
+        .flow_module_id;
+    let (instance, _) = started(&engine, &module);
+    commit(&engine, &instance, "ask", &[]);
+    assert!(against(&engine, &module, &text).is_clean());
+    let without = against(&engine_on(&store), &module, &text);
+    let RegressionDifference {
+        verdict,
+        kind,
+        element_key,
+        now,
+        ..
+    } = &only_group(&without).difference;
+    assert_eq!(
+        (*verdict, *kind),
+        (RegressionVerdict::CannotContinue, DifferenceKind::Refused)
+    );
+    assert_eq!((&**element_key, now.err_code), ("ask", Some(4014)));
+    assert!(!without.candidate.faults.is_empty(), "it could not be deployed here");
+}
+
+#[test]
+fn instances_that_are_held_have_not_ended_and_those_that_were_terminated_have() {
+    let engine = engine_on(&memory());
+    let (module, instances) = approvals(&engine);
+    let hold = |id: &FlowInstanceId| serde_json::json!({"flowInstanceId": id, "reason": "a holiday"});
+    engine
+        .suspend_instance(serde_json::from_value(hold(&instances[0])).expect("a request"))
+        .expect("suspended");
+    engine
+        .abort_instance(serde_json::from_value(hold(&instances[1])).expect("a request"))
+        .expect("aborted");
+    engine.terminate_process(&instances[2]).expect("terminated");
+    let report = against(&engine, &module, &model(APPROVAL));
+    assert!(report.is_clean());
+    let live = report.tally.live;
+    assert_eq!((live.instances, live.may_move, live.must_finish_on_old), (4, 4, 0));
 }
 
 fn batch(instances: usize) -> NonZero<usize> {
