@@ -5,19 +5,18 @@
 
 mod alike;
 mod judge;
+mod past;
 mod report;
 mod state_file;
 
 use std::collections::BTreeMap;
 use std::num::NonZero;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use flowledger_engine_core::codec;
-use flowledger_engine_core::context::ModuleStanding;
-use flowledger_engine_core::decider::Decider as _;
 use flowledger_engine_core::deployment::Deployment;
 use flowledger_engine_core::event::{AnyRecord, InstanceEvent};
 use flowledger_engine_core::id::{FlowDeployId, FlowInstanceId, FlowModuleId};
@@ -34,7 +33,8 @@ pub use self::report::{
     RegressionGroup, RegressionLive, RegressionReport, RegressionTally, RegressionValue, RegressionVerdict,
 };
 
-use self::judge::{Judge, Past, Placed};
+use self::judge::{Judge, Placed};
+use self::past::Past;
 use self::report::{Gathering, Judged};
 use self::state_file::{Progress, Subject};
 use crate::engine::Engine;
@@ -52,8 +52,6 @@ const BATCH: usize = 1_000;
 const SHARE: usize = 8;
 /// Records read at a time.
 const READ_BATCH: usize = 1_000;
-/// Modules whose past is kept in memory.
-const PASTS_MAX: usize = 1_024;
 /// The id of the candidate's deployment. It is on no record.
 const CANDIDATE: &str = "candidate";
 
@@ -211,7 +209,7 @@ impl Engine {
             executor: executor.clone(),
             candidate: Arc::new(deployment),
             head,
-            pasts: Mutex::default(),
+            past: Past::of(executor.clone()),
         });
         let threads = param.threads.or_else(|| thread::available_parallelism().ok());
         let threads = threads.map_or(1, NonZero::get);
@@ -267,14 +265,7 @@ struct Work {
     candidate: Arc<Deployment>,
     /// The last record that is looked at.
     head: Offset,
-    pasts: Mutex<BTreeMap<FlowModuleId, Arc<[Standing]>>>,
-}
-
-/// From which record on a module's newest deployment was which, and whether it was offline.
-struct Standing {
-    from: Offset,
-    latest: Option<FlowDeployId>,
-    is_disabled: bool,
+    past: Past,
 }
 
 /// Judges instances on several threads; the verdicts in the order of the instances.
@@ -317,7 +308,7 @@ impl Work {
         let judge = Judge {
             executor: &self.executor,
             candidate: &self.candidate,
-            past: self,
+            past: &self.past,
         };
         let mut verdicts = Vec::new();
         loop {
@@ -354,7 +345,9 @@ impl Work {
                 .events
                 .read_stream(&stream, after, READ_BATCH)
                 .await?;
-            let is_last = batch.len() < READ_BATCH;
+            if batch.is_empty() {
+                return Ok(records);
+            }
             for stored in batch {
                 if stored.offset > self.head {
                     return Ok(records);
@@ -372,83 +365,6 @@ impl Work {
                     }
                 }
             }
-            if is_last {
-                return Ok(records);
-            }
         }
-    }
-
-    /// How a module stood from when on.
-    fn past_of(&self, module: &FlowModuleId) -> Result<Arc<[Standing]>, EngineError> {
-        let known = self
-            .pasts
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(module)
-            .cloned();
-        if let Some(known) = known {
-            return Ok(known);
-        }
-        let past: Arc<[Standing]> = pollster::block_on(self.read_past(module))?.into();
-        let mut pasts = self.pasts.lock().unwrap_or_else(PoisonError::into_inner);
-        if pasts.len() >= PASTS_MAX {
-            pasts.clear();
-        }
-        pasts.insert(module.clone(), past.clone());
-        Ok(past)
-    }
-
-    async fn read_past(&self, module: &FlowModuleId) -> Result<Vec<Standing>, EngineError> {
-        let stream = StreamId::from_bytes(module.id().to_bytes());
-        let mut state = FlowModule::default();
-        let mut past: Vec<Standing> = Vec::new();
-        let mut after = Revision::NONE;
-        loop {
-            let batch = self
-                .executor
-                .store
-                .events
-                .read_stream(&stream, after, READ_BATCH)
-                .await?;
-            let is_last = batch.len() < READ_BATCH;
-            for stored in batch {
-                after = stored.revision;
-                let record =
-                    codec::decode(&stored.record).map_err(|error| EngineError::unreadable(error, stored.offset))?;
-                // An id may name something else; of a module there is nothing then.
-                let AnyRecord::Module(record) = record else {
-                    return Ok(past);
-                };
-                state.apply_record(&record);
-                past.push(Standing {
-                    from: stored.offset,
-                    latest: state.latest_deployment().map(|latest| latest.flow_deploy_id.clone()),
-                    is_disabled: state.is_disabled,
-                });
-            }
-            if is_last {
-                return Ok(past);
-            }
-        }
-    }
-}
-
-impl Past for Work {
-    fn deployment(&self, module: &FlowModuleId, id: &FlowDeployId) -> Result<Option<Arc<Deployment>>, EngineError> {
-        pollster::block_on(self.executor.deployment_of_module(id, module))
-    }
-
-    fn standing(&self, module: &FlowModuleId, before: Offset) -> Result<ModuleStanding, EngineError> {
-        let past = self.past_of(module)?;
-        let behind = past.partition_point(|standing| standing.from < before);
-        let standing = behind.checked_sub(1).and_then(|last| past.get(last));
-        let Some((standing, latest)) = standing.and_then(|standing| Some((standing, standing.latest.as_ref()?))) else {
-            return Ok(ModuleStanding::Unknown);
-        };
-        Ok(match self.deployment(module, latest)? {
-            None => ModuleStanding::Unknown,
-            Some(deployment) if standing.is_disabled => ModuleStanding::Offline(deployment),
-            Some(deployment) => ModuleStanding::Online(deployment),
-        })
     }
 }

@@ -11,13 +11,14 @@ use flowledger_engine_core::context::{Answers, Context, HookAnswer, ModuleStandi
 use flowledger_engine_core::decider::{Decider as _, Decision};
 use flowledger_engine_core::deployment::Deployment;
 use flowledger_engine_core::event::{Given, InstanceCommand, InstanceEvent, InstanceRecord, RollbackTarget};
-use flowledger_engine_core::id::{FlowDeployId, FlowModuleId, NodeInstanceId};
+use flowledger_engine_core::id::{FlowModuleId, NodeInstanceId};
 use flowledger_engine_core::instance::{FlowIndex, FlowInstance, FlowStatus};
 use flowledger_engine_core::result_code::ResultCode;
 use flowledger_event_store::Offset;
 
 use self::hooks::{Asked, HookRecord};
 use super::alike::{self, Sides};
+use super::past::Past;
 use super::report::{Found, Judged};
 use crate::error::EngineError;
 use crate::executor::{Executor, QUESTIONS_MAX, panic_text};
@@ -25,21 +26,12 @@ use crate::executor::{Executor, QUESTIONS_MAX, panic_text};
 /// A record of an instance, and its place in the log.
 pub(super) type Placed = (Offset, InstanceRecord);
 
-/// The deployments of the past.
-pub(super) trait Past {
-    /// A deployment by its id; `None` where the log has none.
-    fn deployment(&self, module: &FlowModuleId, id: &FlowDeployId) -> Result<Option<Arc<Deployment>>, EngineError>;
-
-    /// How a module stood just before a place in the log.
-    fn standing(&self, module: &FlowModuleId, before: Offset) -> Result<ModuleStanding, EngineError>;
-}
-
 /// Judges the instances of one module by one candidate.
 pub(super) struct Judge<'j> {
     pub(super) executor: &'j Executor,
     /// The candidate, in place of every deployment of its module.
     pub(super) candidate: &'j Arc<Deployment>,
-    pub(super) past: &'j dyn Past,
+    pub(super) past: &'j Past,
 }
 
 /// An instance on its way through its records.
