@@ -221,7 +221,7 @@ impl App {
             Key::Tab => self.next_pane(1),
             Key::BackTab => self.next_pane(PANES.len() - 1),
             Key::Enter => self.open(),
-            Key::Char('?') => self.mode = Mode::Page(page::help()),
+            Key::Char('?') => self.show(page::help()),
             Key::Char(':') => self.mode = Mode::Prompt(Prompt::Jump, String::new()),
             Key::Char('/') => self.mode = Mode::Prompt(Prompt::Search, String::new()),
             Key::Char('d') => self.mode = Mode::Prompt(Prompt::Diff, String::new()),
@@ -306,7 +306,7 @@ impl App {
             Err(wrong) => return self.say(wrong),
         };
         match self.debugger.diff(other) {
-            Ok(difference) => self.mode = Mode::Page(page::difference(&difference)),
+            Ok(difference) => self.show(page::difference(&difference)),
             Err(error) => self.tell(&error),
         }
     }
@@ -405,7 +405,7 @@ impl App {
                 .map(|row| page::values(&self.debugger, &row.key)),
         };
         if let Some(page) = page {
-            self.mode = Mode::Page(page);
+            self.show(page);
         }
     }
 
@@ -416,7 +416,9 @@ impl App {
         };
         let newest = element.node_instance_ids.last();
         if let Some(why) = newest.and_then(|id| self.debugger.why(id)) {
-            self.mode = Mode::Page(page::why(&why));
+            self.show(page::why(&why));
+            // The nearest causes stand at the end.
+            self.update(Key::End);
         } else {
             let key = element.model_key.clone();
             self.say(format!(
@@ -513,6 +515,12 @@ impl App {
         self.element = found.unwrap_or_default();
         let changed = self.now.variables.iter().position(|row| row.is_changed);
         self.variable = changed.unwrap_or_default();
+    }
+
+    fn show(&mut self, mut page: Page) {
+        let (width, height) = self.page_size;
+        page.scroll(0, width, height);
+        self.mode = Mode::Page(page);
     }
 
     fn say(&mut self, message: String) {

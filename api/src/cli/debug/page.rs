@@ -14,7 +14,10 @@ use super::text::{padded, wrapped};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Page {
     pub(super) title: String,
-    pub(super) lines: Vec<PageLine>,
+    lines: Vec<PageLine>,
+    /// The lines as they stand on a screen of the width that was asked for last.
+    on_screen: Vec<PageLine>,
+    width: Option<usize>,
     /// How many lines on the screen are above what is seen.
     pub(super) top: usize,
 }
@@ -41,6 +44,8 @@ impl Page {
         Self {
             title: title.into(),
             lines: Vec::new(),
+            on_screen: Vec::new(),
+            width: None,
             top: 0,
         }
     }
@@ -81,18 +86,22 @@ impl Page {
         }
     }
 
-    /// The lines as they stand on a screen of this width.
-    pub(super) fn on_screen(&self, width: usize) -> Vec<PageLine> {
-        let lines = self.lines.iter().flat_map(|line| {
-            let rows = wrapped(&line.text, width, line.hanging).into_iter();
-            rows.map(|text| PageLine { text, ..line.clone() })
-        });
-        lines.collect()
+    /// The lines as they stand on the screen.
+    pub(super) fn on_screen(&self) -> &[PageLine] {
+        &self.on_screen
     }
 
     /// Scrolls by some lines on a screen of this size, no further than there is text.
     pub(super) fn scroll(&mut self, by: isize, width: usize, height: usize) {
-        let most = self.on_screen(width).len().saturating_sub(height);
+        if self.width != Some(width) {
+            let lines = self.lines.iter().flat_map(|line| {
+                let rows = wrapped(&line.text, width, line.hanging).into_iter();
+                rows.map(|text| PageLine { text, ..line.clone() })
+            });
+            self.on_screen = lines.collect();
+            self.width = Some(width);
+        }
+        let most = self.on_screen.len().saturating_sub(height);
         self.top = self.top.saturating_add_signed(by).min(most);
     }
 }
@@ -286,8 +295,9 @@ pub(super) fn difference(difference: &InstanceDiff) -> Page {
 /// Why the flow has come to a node.
 pub(super) fn why(why: &Why) -> Page {
     let name = words::element(&why.node.model_key, &why.node.model_name);
-    let mut page = Page::new(format!("Why {name}"));
-    for line in told::lines(why) {
+    let mut page = Page::new(format!("Why {name}, {}", words::node_status(why.node.status)));
+    // What it is about stands in the title.
+    for line in told::lines(why).iter().skip(1).skip_while(|line| line.is_empty()) {
         page.text(line);
     }
     page

@@ -192,7 +192,10 @@ fn pages_say_more_about_what_the_cursor_is_on() {
         (
             "k",
             "w",
-            &["Why file (Put it on file)", "waiting", "short_leave", "days"],
+            &[
+                "Why file (Put it on file), waiting",
+                "took short_leave to file: days <= 3 is true",
+            ],
         ),
         ("", "?", &["Moving in time"]),
         ("", "?G", &["the version that gave a variable its value"]),

@@ -174,13 +174,12 @@ fn header(app: &App, cells: usize) -> Line<'static> {
         .map_or("", |instance| words::instance_status(instance.status));
     let left = format!(" {} {status}", app.debugger().flow_instance_id());
     let records = app.debugger().records().len();
-    let place = format!(
-        "version {} of {records}, event {} of {events} ",
-        position.version, position.event
-    );
+    let (version, event) = (position.version, position.event);
+    let place = format!("version {version} of {records}, event {event} of {events} ");
     let time = record.map(|record| format!("{}  {place}", record.log.record.envelope().recorded_at));
-    let fits = |text: &String| width(&left) + width(text) + 2 <= cells;
-    let right = time.filter(fits).unwrap_or(place);
+    let short = format!("version {version}/{records}, event {event}/{events} ");
+    let fits = |text: &String| width(&left) + width(text) < cells;
+    let right = time.into_iter().chain([place]).find(fits).unwrap_or(short);
     let left = padded(&left, cells.saturating_sub(width(&right)));
     Line::styled(
         fit(&format!("{left}{right}"), cells),
@@ -220,7 +219,7 @@ fn footer(app: &App, cells: usize) -> Line<'static> {
 
 fn draw_page(frame: &mut Frame<'_>, page: &Page, area: Rect) {
     let inner = area.inner(Margin::new(2, 1));
-    let lines = page.on_screen(inner.width.into());
+    let lines = page.on_screen();
     let (height, all) = (usize::from(inner.height), lines.len());
     let last = (page.top + height).min(all);
     let part = if all > height {
@@ -232,13 +231,13 @@ fn draw_page(frame: &mut Frame<'_>, page: &Page, area: Rect) {
     let block = Block::bordered()
         .title(title)
         .title_bottom(Line::from(part).right_aligned());
-    let lines = lines.into_iter().skip(page.top).take(height).map(|line| {
+    let lines = lines.iter().skip(page.top).take(height).map(|line| {
         let style = match line.kind {
             LineKind::Heading => strong(),
             LineKind::Text => Style::new(),
             LineKind::Aside => faint(),
         };
-        Line::styled(line.text, style)
+        Line::styled(line.text.as_str(), style)
     });
     frame.render_widget(Clear, area);
     frame.render_widget(block, area);
