@@ -9,13 +9,16 @@ use super::key::Key;
 use super::resize;
 use super::view::{self, Theme};
 
-/// Puts the terminal back when it is dropped; a panic does it before its message is written.
+/// Puts the terminal back when it is dropped.
 struct Restored;
 
 impl Drop for Restored {
     fn drop(&mut self) {
-        // Whoever has no terminal any more cannot be helped.
-        let _ = ratatui::try_restore();
+        // A panic has done it already, before its message; once more would set the cursor back into that.
+        if !std::thread::panicking() {
+            // Whoever has no terminal any more cannot be helped.
+            let _ = ratatui::try_restore();
+        }
     }
 }
 
