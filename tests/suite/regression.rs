@@ -516,7 +516,7 @@ fn instances_that_call_the_module_are_judged_and_other_modules_are_as_they_were(
     let (instance, ask) = started(&engine, &module);
     let (_, call) = instance_and_task(
         &engine
-            .commit_task(CommitTaskParam::new(&instance, &ask))
+            .commit_task(CommitTaskParam::new(&instance, &ask).variable("z", 3))
             .expect("committed"),
     );
     engine
@@ -555,6 +555,21 @@ fn instances_that_call_the_module_are_judged_and_other_modules_are_as_they_were(
         (DifferenceKind::Data, "call")
     );
     assert_eq!(group.difference.variables, ["x".into(), "y".into()]);
+    let apart = sketch.replace(
+        "callActivityOutParamType",
+        "callActivityInParamType=none, callActivityOutParamType",
+    );
+    let apart = against(&engine, &module, &model(&apart));
+    let group = only_group(&apart);
+    assert_eq!(
+        (
+            group.difference.kind,
+            &*group.difference.element_key,
+            group.examples[0].version
+        ),
+        (DifferenceKind::Data, "call", 3)
+    );
+    assert_eq!(group.difference.variables, ["z".into()]);
 }
 
 #[test]

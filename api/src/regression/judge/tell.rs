@@ -1,7 +1,7 @@
 //! Finds the first difference between a record and what the candidate made of its command, and tells it: at which element, by
 //! which condition, with which values.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use flowledger_engine_core::deployment::Deployment;
@@ -11,7 +11,7 @@ use flowledger_engine_core::instance::{FlowIndex, FlowInstance};
 use flowledger_engine_core::model::element::Element;
 use flowledger_engine_core::result_code::ResultCode;
 use flowledger_engine_core::value::{Value, shortened};
-use flowledger_engine_core::variables::Variables;
+use flowledger_engine_core::variables::{Variable, Variables};
 
 use super::super::alike::{self, Differing, Sides};
 use super::super::report::{
@@ -260,7 +260,6 @@ impl Judge<'_> {
         } else if let (Some(root_then), Some(root_now)) = (then.root(), now.root()) {
             differing = differing_values(&root_then.start_data.variables, &root_now.start_data.variables);
         }
-        differing.truncate(VALUES_MAX);
         let parting = nodes.and_then(|(node, _)| Parting::at(then, &node.id));
         let key: Arc<str> = parting
             .as_ref()
@@ -783,22 +782,18 @@ fn named_values(names: &BTreeSet<String>, then: Option<Variables>, now: Option<V
         .collect()
 }
 
-/// The variables that differ.
+/// The variables that differ, in their value or their type.
 fn differing_values(then: &Variables, now: &Variables) -> Vec<RegressionValue> {
-    let keys: BTreeSet<&Arc<str>> = then.iter().chain(now.iter()).map(|(key, _)| key).collect();
-    let of = |variables: &Variables, key: &str| {
-        variables
-            .iter()
-            .find(|(known, _)| ***known == *key)
-            .map(|(_, v)| v.clone())
-    };
-    keys.into_iter()
-        .map(|key| (key, of(then, key), of(now, key)))
-        .filter(|(_, then, now)| then != now)
-        .map(|(key, then, now)| RegressionValue {
+    let of_then: BTreeMap<&Arc<str>, &Variable> = then.iter().collect();
+    let of_now: BTreeMap<&Arc<str>, &Variable> = now.iter().collect();
+    let keys: BTreeSet<&Arc<str>> = of_then.keys().chain(of_now.keys()).copied().collect();
+    let differ = keys.into_iter().filter(|key| of_then.get(key) != of_now.get(key));
+    differ
+        .take(VALUES_MAX)
+        .map(|key| RegressionValue {
             key: key.clone(),
-            then: then.map(|variable| shown(&variable.value)),
-            now: now.map(|variable| shown(&variable.value)),
+            then: of_then.get(key).map(|variable| shown(&variable.value)),
+            now: of_now.get(key).map(|variable| shown(&variable.value)),
         })
         .collect()
 }
