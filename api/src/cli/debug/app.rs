@@ -245,7 +245,18 @@ impl App {
             }
             Key::Clear => text.clear(),
             Key::Char(character) if text.chars().count() < MAX_TYPED => text.push(character),
-            _ => {}
+            Key::Char(_)
+            | Key::Tab
+            | Key::BackTab
+            | Key::Up
+            | Key::Down
+            | Key::Left
+            | Key::Right
+            | Key::Home
+            | Key::End
+            | Key::PageUp
+            | Key::PageDown
+            | Key::Interrupt => {}
         }
         self.mode = Mode::Prompt(prompt, text);
     }
@@ -260,7 +271,7 @@ impl App {
             Key::PageUp | Key::Backspace => -height.cast_signed(),
             Key::Char('g') | Key::Home => isize::MIN,
             Key::Char('G') | Key::End => isize::MAX,
-            _ => 0,
+            Key::Char(_) | Key::Tab | Key::BackTab | Key::Left | Key::Right | Key::Clear | Key::Interrupt => 0,
         };
         page.scroll(by, width, height);
         self.mode = Mode::Page(page);
@@ -283,12 +294,12 @@ impl App {
                 if self.debugger.go(position) {
                     self.moved();
                 } else {
-                    let events = self.debugger.record(position.version).map_or(0, DebugRecord::events);
-                    self.say(format!(
-                        "version {} has {}",
-                        position.version,
-                        words::count(events, "event")
-                    ));
+                    let version = position.version;
+                    let events = self.debugger.record(version).map(DebugRecord::events);
+                    self.say(match events {
+                        Some(events) => format!("version {version} has {}", words::count(events, "event")),
+                        None => format!("there is no version {version}"),
+                    });
                 }
             }
             Ok(Destination::Moment(as_of)) => match self.debugger.jump(as_of) {
@@ -302,7 +313,9 @@ impl App {
     fn diff(&mut self, text: &str) {
         let other = match destination(text, self.debugger.position()) {
             Ok(Destination::Moment(as_of)) => as_of,
-            Ok(Destination::Event(position)) => AsOf::Version(position.version),
+            Ok(Destination::Event(_)) => {
+                return self.say("only ends of records are compared: name a version".to_owned());
+            }
             Err(wrong) => return self.say(wrong),
         };
         match self.debugger.diff(other) {

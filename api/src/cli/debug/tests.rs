@@ -222,6 +222,8 @@ fn jump_goes_to_versions_events_and_times_and_says_why_not() {
         ("2026-03-03", "version 6 of 6"),
         ("7", "7417: it is at version 6, and has not come to version 7"),
         ("3.9", "version 3 has 4 events"),
+        ("3.0", "version 3 has 4 events"),
+        ("9.1", "there is no version 9"),
         ("0", "4008: nothing was recorded"),
         ("2020-01-01", "4008: nothing was recorded"),
         ("soon", "soon: it is neither a version"),
@@ -230,6 +232,8 @@ fn jump_goes_to_versions_events_and_times_and_says_why_not() {
         assert!(shown.contains(position), "{typed}: {position}\n{shown}");
     }
     assert_eq!(screen("g:+2<Enter>"), screen("gjj"));
+    assert!(screen("d2.1<Enter>").contains("only ends of records are compared"));
+    assert_eq!(screen("gd+2<Enter>"), screen("gd3<Enter>"));
     assert_eq!(screen(":<Esc>"), screen(""));
     assert!(screen(":12<Backspace>").contains("jump to (version, version.event, +5, time): 1\n"));
 }

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use flowledger::{AnyRecord, DebugRecord, ElementType, OutlineElement, Written};
+use flowledger::{DebugRecord, ElementType, OutlineElement, Written};
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Margin, Rect, Spacing};
 use ratatui::style::{Color, Modifier, Style};
@@ -487,7 +487,7 @@ fn events(app: &App, theme: Theme, cells: usize, height: usize) -> Listed {
     if let Some(record) = record {
         let code = record.code.entry();
         let time = record.log.record.envelope().recorded_at;
-        let command = command_name(record);
+        let command = story::command(&record.log.record);
         rows.push(Row::new(format!("  {time}  {command}"), faint()));
         let style = if record.code.is_success() { faint() } else { theme.bad() };
         rows.push(Row::new(format!("  answered {} {}", code.number, code.text), style));
@@ -518,11 +518,4 @@ fn events(app: &App, theme: Theme, cells: usize, height: usize) -> Listed {
     );
     let rows = rows.into_iter().skip(seen.start).take(seen.len());
     (title, rows.collect(), chosen.checked_sub(seen.start))
-}
-
-fn command_name(record: &DebugRecord) -> &'static str {
-    match &record.log.record {
-        AnyRecord::Instance(instance) => instance.given.command.name(),
-        AnyRecord::Module(_) => "",
-    }
 }
