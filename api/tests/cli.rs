@@ -1741,7 +1741,10 @@ fn candidate_is_judged_by_recorded_instances_also_of_a_copy() {
     }
     let missing = shell.run(&of(&["chief.json"]));
     assert!(
-        missing.status == 1 && missing.out.contains("no such task"),
+        missing.status == 1
+            && missing
+                .out
+                .contains("director (Director): the candidate has no such task"),
         "{}",
         missing.out
     );

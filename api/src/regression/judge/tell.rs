@@ -140,7 +140,7 @@ impl Judge<'_> {
         if !fails(now_events)
             && let Some(missing) = self.missing_task(then, then_events)
         {
-            return Ok(self.tell_missing(run, record, sides, missing, now_events));
+            return self.tell_missing(run, record, sides, missing, now_events);
         }
         let kind = kind_of(sides, then_events, now_events);
         let parting = parting_of(sides, then_events, now_events);
@@ -368,15 +368,16 @@ impl Judge<'_> {
         sides: Sides<'_>,
         missing: &NodeVisit,
         now_events: &[InstanceEvent],
-    ) -> Box<Found> {
+    ) -> Result<Box<Found>, EngineError> {
         let version = record.given.envelope.version;
+        let deployment = self.deployment_then(sides.then, alike::flow_of(sides.then, &missing.node))?;
         let commits = run
             .records
             .iter()
             .filter(|(_, later)| later.given.envelope.version > version)
             .find(|(_, later)| later.given.command.committed_task() == Some(&missing.node));
-        Box::new(Found {
-            element_name: "".into(),
+        Ok(Box::new(Found {
+            element_name: name_of([&deployment], &missing.key),
             difference: RegressionDifference {
                 verdict: RegressionVerdict::CannotContinue,
                 kind: DifferenceKind::MissingTask,
@@ -396,7 +397,7 @@ impl Judge<'_> {
                 committed_at: commits.map(|(_, later)| later.given.envelope.version),
                 ..example(sides.then, record, Some(sides.now))
             },
-        })
+        }))
     }
 
     /// The first task that the record reaches from here, and that the candidate does not have.
