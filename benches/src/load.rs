@@ -112,6 +112,24 @@ pub fn run(target: &Arc<dyn Target>, directory: &Path, clients: u64, time: Durat
     }
 }
 
+/// Gives commands as fast as they are taken: those numbered from `from` up to `upto`, dealt out to so many clients.
+pub fn give(target: &Arc<dyn Target>, clients: usize, from: usize, upto: usize) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().build().expect("a runtime");
+    let clients: Vec<_> = (0..clients)
+        .map(|client| {
+            let target = Arc::clone(target);
+            runtime.spawn(async move {
+                for record in (from..upto).filter(|record| record % clients == client) {
+                    target.command(client as u64, (record / clients) as u64).await;
+                }
+            })
+        })
+        .collect();
+    for client in clients {
+        runtime.block_on(client).expect("a client");
+    }
+}
+
 /// The median of each figure on its own.
 pub fn median(runs: &[Figures]) -> Option<Figures> {
     let of = |figure: fn(&Figures) -> f64| {

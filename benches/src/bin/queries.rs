@@ -9,7 +9,7 @@ use clap::Parser;
 use flowledger::store::{SledOptions, SledStore, Store};
 use flowledger::{BlockingEngine, Engine};
 use flowledger_benches::correction::{self, Correction};
-use flowledger_benches::load::Target;
+use flowledger_benches::load::{Target, give};
 use flowledger_benches::workload::{Work, Workload};
 use serde_json::json;
 
@@ -149,29 +149,11 @@ fn in_log_of(store: Store, records: usize) -> Case {
     let mut written = 0;
     for number in 1..FIXED_RECORDS {
         let upto = records * number / (FIXED_RECORDS - 1);
-        write(&leave, written, upto);
+        give(&leave, CLIENTS, written, upto);
         written = upto;
         asked.go_on(&engine);
     }
     Case { store, asked }
-}
-
-/// Gives commands of the leave workload, each of one record.
-fn write(leave: &Arc<dyn Target>, from: usize, upto: usize) {
-    let runtime = tokio::runtime::Builder::new_multi_thread().build().expect("a runtime");
-    let clients: Vec<_> = (0..CLIENTS)
-        .map(|client| {
-            let leave = Arc::clone(leave);
-            runtime.spawn(async move {
-                for record in (from..upto).filter(|record| record % CLIENTS == client) {
-                    leave.command(client as u64, (record / CLIENTS) as u64).await;
-                }
-            })
-        })
-        .collect();
-    for client in clients {
-        runtime.block_on(client).expect("a client");
-    }
 }
 
 /// Instances of several lengths in one log.
