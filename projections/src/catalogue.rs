@@ -4,41 +4,48 @@
 //! may be deleted and is built again. Serves look-ups and lists; no command is decided by it.
 
 mod change;
+mod chunk;
 mod entry;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use flowledger_engine_core::codec::{self, CodecError};
 use flowledger_engine_core::event::{AnyRecord, InstanceRecord, ModuleRecord};
 use flowledger_engine_core::id::{FlowDeployId, FlowInstanceId, FlowModuleId, Id};
 use flowledger_engine_core::time::Timestamp;
-use flowledger_event_store::{EventStore, IndexStore, Offset, Revision, StoreError, Stored};
+use flowledger_event_store::{
+    EventStore, INDEX_VALUE_MAX, IndexChange, IndexStore, Offset, Revision, StoreError, Stored,
+};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use entry::{DeploymentEntry, InstanceEntry, ModuleEntry, StatusInterval};
 
 use change::Change;
+use chunk::{Chunk, Places, chunk_of, set_of};
 
 /// The name under which the index keeps the catalogue's position.
 ///
 /// It changes with the shape of the entries, so that a catalogue of another shape is built again.
-const NAME: &str = "catalogue-1";
+const NAME: &str = "catalogue-2";
 /// Every key of the catalogue begins with this byte.
 const PREFIX: u8 = b'c';
-/// Entries of the delta at which it should be written out.
-const DELTA_ENTRIES: usize = 16_384;
+/// Changed keys and chunks at which they should be written out.
+const DELTA_ENTRIES: usize = 4_096;
 /// Records after which the position should be written out even if little has changed.
-const POSITION_LAG: u64 = 65_536;
+const POSITION_LAG: u64 = 8_192;
 /// Records told ahead of a missing one at which the log should be asked for it.
 const EARLY_RECORDS: usize = 4_096;
 /// Records read from the log at a time.
 const READ_BATCH: usize = 1_000;
 /// Keys written to the index at a time.
 const WRITE_STEP: usize = 256;
+/// Bytes of keys and values written to the index at a time, or a little more.
+const WRITE_BYTES: usize = 32 << 10;
 /// Entries looked at for one page of a list.
 const PAGE_SCAN: usize = 10_000;
 /// Most entries of one page.
@@ -60,7 +67,7 @@ pub enum CatalogueError {
     },
     /// An entry of the index cannot be read; the index should be built again.
     #[error("an entry of the catalogue cannot be read; delete the index and open the store again")]
-    Entry(#[source] rmp_serde::decode::Error),
+    Entry(#[from] rmp_serde::decode::Error),
 }
 
 /// Which instances a list is about. Absent members do not restrict it.
@@ -90,9 +97,68 @@ pub struct Page<T> {
 }
 
 /// Changed keys; `None` removes one.
-type Delta = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
+type Changed = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
 /// Keys with their values.
 type Entries = Vec<(Vec<u8>, Vec<u8>)>;
+
+/// What has changed since the index was written: keys, and what is written many at a time, as a whole.
+#[derive(Default)]
+struct Delta {
+    keys: Changed,
+    /// Chunks of instances by their number.
+    chunks: BTreeMap<u64, Chunk>,
+    /// Places on lists by the key of their set.
+    lists: BTreeMap<Vec<u8>, Places>,
+}
+
+impl Delta {
+    fn len(&self) -> usize {
+        self.keys.len() + self.chunks.len() + self.lists.len()
+    }
+
+    /// The newest set of a list up to this key.
+    fn set_upto(&self, list: &[u8], key: &[u8]) -> Option<(&Vec<u8>, &Places)> {
+        let mut sets = self
+            .lists
+            .range::<[u8], _>((Bound::Included(list), Bound::Included(key)));
+        sets.next_back().filter(|(key, _)| key::is_set_of(key, list))
+    }
+
+    /// Every changed key with its new value, chunks and sets last.
+    fn changes(&self) -> impl Iterator<Item = IndexChange> + '_ {
+        let keys = self.keys.iter().map(|(key, value)| (key.clone(), value.clone()));
+        let chunks = self.chunks.iter().flat_map(|(number, chunk)| match chunk.encode() {
+            Ok(encoded) => {
+                let apart = encoded.apart.into_iter().flat_map(|(ordinal, bytes)| {
+                    let pieces = (0u32..).zip(bytes.chunks(INDEX_VALUE_MAX));
+                    let pieces = pieces.map(|(piece, bytes)| (key::apart(ordinal, piece), Some(bytes.to_vec())));
+                    pieces.collect::<Vec<_>>()
+                });
+                let chunk = (key::chunk(*number), Some(encoded.bytes));
+                apart.chain([chunk]).collect::<Vec<_>>()
+            }
+            Err(error) => {
+                debug_assert!(false, "a catalogue entry must be writable: {error}");
+                Vec::new()
+            }
+        });
+        let lists = self.lists.iter().map(|(key, places)| (key.clone(), places.encode()));
+        keys.chain(chunks).chain(lists)
+    }
+
+    /// Takes back what could not be written, where nothing newer is here.
+    fn take_back(&mut self, unwritten: &Self) {
+        for (key, value) in &unwritten.keys {
+            self.keys.entry(key.clone()).or_insert_with(|| value.clone());
+        }
+        for (number, chunk) in &unwritten.chunks {
+            self.chunks.entry(*number).or_insert_with(|| chunk.clone());
+        }
+        for (key, places) in &unwritten.lists {
+            self.lists.entry(key.clone()).or_insert_with(|| places.clone());
+        }
+    }
+}
 
 /// The catalogue of one store.
 pub struct Catalogue {
@@ -212,7 +278,7 @@ impl Catalogue {
         let state = self.lock();
         let is_large =
             state.delta.len() >= DELTA_ENTRIES || state.applied.saturating_sub(state.written) >= POSITION_LAG;
-        (is_large && state.writing.is_empty()) || state.early.len() >= EARLY_RECORDS
+        (is_large && state.writing.len() == 0) || state.early.len() >= EARLY_RECORDS
     }
 
     /// Writes the delta to the index. Look-ups and notes go on meanwhile.
@@ -223,7 +289,7 @@ impl Catalogue {
         let (delta, written, position) = {
             let mut state = self.lock();
             self.settle(&mut state)?;
-            if !state.writing.is_empty() || state.applied == state.written {
+            if state.writing.len() > 0 || state.applied == state.written {
                 return Ok(());
             }
             state.writing = Arc::new(std::mem::take(&mut state.delta));
@@ -241,23 +307,25 @@ impl Catalogue {
                 Ok(())
             }
             Err(error) => {
-                for (key, value) in writing.iter() {
-                    state.delta.entry(key.clone()).or_insert_with(|| value.clone());
-                }
+                state.delta.take_back(&writing);
                 Err(error.into())
             }
         }
     }
 
     /// Writes a delta in small steps, so that commits get through in between. The position moves with the last step;
-    /// after a crash before it, the records from the old position are taken in again, and entries that have them already
-    /// pass them over.
+    /// after a crash before it, the records from the old position are taken in again: entries that have them already stay, and
+    /// are put on their lists once more.
     fn write_out(&self, delta: &Delta, written: u64, position: u64) -> Result<(), StoreError> {
         let marker = key::numbered(&[PREFIX, b'w'], position);
-        let mut changes = delta.iter().map(|(key, value)| (key.clone(), value.clone()));
+        let mut changes = delta.changes().peekable();
         for number in 0u64.. {
-            let mut step: Vec<_> = changes.by_ref().take(WRITE_STEP).collect();
-            let is_last = step.len() < WRITE_STEP;
+            let (mut step, mut bytes) = (Vec::new(), 0);
+            while let Some((key, value)) = changes.next_if(|_| step.len() < WRITE_STEP && bytes < WRITE_BYTES) {
+                bytes += key.len() + value.as_ref().map_or(0, Vec::len);
+                step.push((key, value));
+            }
+            let is_last = changes.peek().is_none();
             // A store that reopened in between may have lost the earlier steps; then the marker is not what it was.
             let reached = self.index.get(&marker)?;
             if number > 0 && reached.as_deref() != Some(&number.to_be_bytes()) {
@@ -351,20 +419,209 @@ impl Catalogue {
             &filter.flow_module_id,
             &filter.tenant,
         ) {
-            (_, Some(module), _) => key::by_module(&module.id().to_bytes()),
-            (Some(status), None, _) => key::by_status(status),
-            (None, None, Some(tenant)) => key::by_tenant(tenant),
-            (None, None, None) => key::INSTANCES.to_vec(),
+            (_, Some(module), _) => Some(key::by_module(&module.id().to_bytes())),
+            (Some(status), None, _) => Some(key::by_status(status)),
+            (None, None, Some(tenant)) => Some(key::by_tenant(tenant)),
+            (None, None, None) => None,
         };
-        let (from, to) = key::span(&list, before);
-        let fits = |entry: &InstanceEntry| (entry.ordinal, entry.fits(filter));
-        let mut page = self.page(&from, &to, limit, |key, _| key::instance(key::ordinal(key)), fits)?;
-        if let Some(as_of) = filter.as_of {
-            for entry in &mut page.entries {
-                entry.cut_at(as_of);
+        let limit = limit.clamp(1, PAGE_MAX);
+        let mut state = self.lock();
+        self.settle(&mut state)?;
+        let mut found = Found::default();
+        let mut page = Page {
+            entries: Vec::new(),
+            next: None,
+        };
+        let mut before = before.unwrap_or(u64::MAX);
+        for looked_at in 0.. {
+            let Some(ordinal) = self.last_listed(&state, list.as_deref(), before, &mut found)? else {
+                page.next = None;
+                break;
+            };
+            if page.entries.len() >= limit || looked_at >= PAGE_SCAN {
+                break;
+            }
+            before = ordinal;
+            page.next = Some(ordinal);
+            let entry = self.chunk_for(&state, chunk_of(ordinal), &mut found)?.get(ordinal);
+            if let Some(entry) = entry.filter(|entry| entry.fits(filter)) {
+                let mut entry = entry.clone();
+                if let Some(as_of) = filter.as_of {
+                    entry.cut_at(as_of);
+                }
+                page.entries.push(entry);
             }
         }
         Ok(page)
+    }
+
+    /// The last place before `before` on a list, or of all instances.
+    fn last_listed(
+        &self,
+        state: &State,
+        list: Option<&[u8]>,
+        before: u64,
+        found: &mut Found,
+    ) -> Result<Option<u64>, CatalogueError> {
+        let Some(mut upto) = before.checked_sub(1) else {
+            return Ok(None);
+        };
+        loop {
+            let (number, newest) = match list {
+                None => match self.chunk_upto(state, chunk_of(upto), found)? {
+                    Some((number, chunk)) => (
+                        chunk::first_of_chunk(number),
+                        chunk.last_before(before).map(|entry| entry.ordinal),
+                    ),
+                    None => return Ok(None),
+                },
+                Some(list) => match self.set_upto(state, list, set_of(upto), found)? {
+                    Some((number, places)) => (chunk::first_of_set(number), places.last_before(number, before)),
+                    None => return Ok(None),
+                },
+            };
+            if newest.is_some() {
+                return Ok(newest);
+            }
+            // Nothing there; on before it.
+            let Some(earlier) = number.checked_sub(1) else {
+                return Ok(None);
+            };
+            upto = earlier;
+        }
+    }
+
+    /// The newest chunk up to this number.
+    fn chunk_upto<'f>(
+        &self,
+        state: &State,
+        number: u64,
+        found: &'f mut Found,
+    ) -> Result<Option<(u64, &'f Chunk)>, CatalogueError> {
+        if found
+            .chunk
+            .as_ref()
+            .is_none_or(|(known, upto, _)| !(*known..=*upto).contains(&number))
+        {
+            let pending = [&state.delta, &*state.writing].map(|delta| delta.chunks.range(..=number).next_back());
+            let pending = pending.into_iter().flatten().map(|(number, _)| *number).max();
+            let from = key::chunk(pending.unwrap_or(0));
+            let written = self.index.range(&from, &key::after(key::chunk(number)), true, 1)?;
+            let written = written.first().map(|(key, _)| key::ordinal(key));
+            let Some(newest) = pending.max(written) else {
+                return Ok(None);
+            };
+            let chunk = self.chunk(state, newest)?;
+            found.chunk = Some((newest, number, chunk));
+        }
+        Ok(found.chunk.as_ref().map(|(number, _, chunk)| (*number, chunk)))
+    }
+
+    /// The chunk of this number.
+    fn chunk_for<'f>(&self, state: &State, number: u64, found: &'f mut Found) -> Result<&'f Chunk, CatalogueError> {
+        if found.chunk.as_ref().is_none_or(|(known, ..)| *known != number) {
+            let chunk = self.chunk(state, number)?;
+            found.chunk = Some((number, number, chunk));
+        }
+        Ok(found.chunk.as_ref().map_or(&NO_CHUNK, |(.., chunk)| chunk))
+    }
+
+    /// The newest set of a list up to this number.
+    fn set_upto<'f>(
+        &self,
+        state: &State,
+        list: &[u8],
+        number: u64,
+        found: &'f mut Found,
+    ) -> Result<Option<(u64, &'f Places)>, CatalogueError> {
+        if found
+            .places
+            .as_ref()
+            .is_none_or(|(known, upto, _)| !(*known..=*upto).contains(&number))
+        {
+            let to = key::numbered(list, number);
+            let pending = [&state.delta, &*state.writing].map(|delta| delta.set_upto(list, &to));
+            let pending = pending.into_iter().flatten().map(|(key, _)| key::ordinal(key)).max();
+            let from = key::numbered(list, pending.unwrap_or(0));
+            let written = self.index.range(&from, &key::after(to), true, 1)?;
+            let written = written.first().map(|(key, _)| key::ordinal(key));
+            let Some(newest) = pending.max(written) else {
+                return Ok(None);
+            };
+            let places = self.places(state, &key::numbered(list, newest))?;
+            found.places = Some((newest, number, places));
+        }
+        Ok(found.places.as_ref().map(|(number, _, places)| (*number, places)))
+    }
+
+    /// The chunk of this number, empty where there is none.
+    fn chunk(&self, state: &State, number: u64) -> Result<Chunk, CatalogueError> {
+        for delta in [&state.delta, &*state.writing] {
+            if let Some(chunk) = delta.chunks.get(&number) {
+                return Ok(chunk.clone());
+            }
+        }
+        match self.index.get(&key::chunk(number))? {
+            None => Ok(Chunk::default()),
+            Some(bytes) => Chunk::decode(&bytes, |ordinal| {
+                let (from, to) = (key::apart(ordinal, 0), key::apart(ordinal, u32::MAX));
+                let pieces = self.index.range(&from, &to, false, usize::MAX)?;
+                Ok(pieces.iter().flat_map(|(_, bytes)| bytes.iter().copied()).collect())
+            }),
+        }
+    }
+
+    /// The set under this key, empty where there is none.
+    fn places(&self, state: &State, key: &[u8]) -> Result<Places, CatalogueError> {
+        for delta in [&state.delta, &*state.writing] {
+            if let Some(places) = delta.lists.get(key) {
+                return Ok(places.clone());
+            }
+        }
+        let bytes = self.index.get(key)?;
+        Ok(bytes.map_or_else(Places::default, |bytes| Places::decode(&bytes)))
+    }
+
+    /// Puts an instance on a list, or takes it off.
+    fn list(&self, state: &mut State, list: &[u8], ordinal: u64, is_listed: bool) -> Result<(), CatalogueError> {
+        let key = key::numbered(list, set_of(ordinal));
+        if let Some(places) = state.delta.lists.get_mut(&key) {
+            places.set(ordinal, is_listed);
+            return Ok(());
+        }
+        let mut places = self.places(state, &key)?;
+        places.set(ordinal, is_listed);
+        state.delta.lists.insert(key, places);
+        Ok(())
+    }
+
+    /// The chunk of an instance, to be changed.
+    fn chunk_mut<'s>(&self, state: &'s mut State, ordinal: u64) -> Result<&'s mut Chunk, CatalogueError> {
+        let number = chunk_of(ordinal);
+        if !state.delta.chunks.contains_key(&number) {
+            let chunk = self.chunk(state, number)?;
+            state.delta.chunks.insert(number, chunk);
+        }
+        Ok(state.delta.chunks.entry(number).or_default())
+    }
+
+    /// Puts an instance on the lists where its entry says it belongs, and takes it off those of the statuses it had. What was
+    /// written before a crash may have the entry and not the lists, so this is done again where the entry has it all.
+    fn list_instance(&self, state: &mut State, entry: &InstanceEntry, is_new: bool) -> Result<(), CatalogueError> {
+        let (ordinal, status) = (entry.ordinal, entry.status());
+        if is_new {
+            let module = key::by_module(&entry.flow_module_id.id().to_bytes());
+            self.list(state, &module, ordinal, true)?;
+            if let Some(tenant) = &entry.tenant {
+                self.list(state, &key::by_tenant(tenant), ordinal, true)?;
+            }
+        }
+        for had in entry.intervals.iter().map(|interval| interval.status) {
+            if had != status {
+                self.list(state, &key::by_status(had), ordinal, false)?;
+            }
+        }
+        self.list(state, &key::by_status(status), ordinal, true)
     }
 
     fn page<T: DeserializeOwned>(
@@ -421,23 +678,22 @@ impl Catalogue {
 
     fn take_in(&self, offset: Offset, changes: Vec<Change>) -> Result<(), CatalogueError> {
         let mut state = self.lock();
-        if !changes.is_empty() {
-            self.settle(&mut state)?;
-        }
         let offset = offset.get();
         if offset <= state.applied {
             return Ok(());
         }
-        state.early.insert(offset, changes);
-        while let Some(changes) = {
-            let next = state.applied + 1;
-            state.early.remove(&next)
-        } {
+        if offset != state.applied + 1 {
+            state.early.insert(offset, changes);
+            return Ok(());
+        }
+        let mut next = Some(changes);
+        while let Some(changes) = next {
             let ordinal = state.applied + 1;
             for change in changes {
                 self.apply(&mut state, ordinal, change)?;
             }
             state.applied = ordinal;
+            next = state.early.remove(&(ordinal + 1));
         }
         Ok(())
     }
@@ -445,17 +701,14 @@ impl Catalogue {
     fn apply(&self, state: &mut State, ordinal: u64, change: Change) -> Result<(), CatalogueError> {
         match change {
             Change::ModuleCreated(mut entry) => {
-                if self
-                    .entry::<ModuleEntry>(state, &key::module(&entry.flow_module_id))?
-                    .is_some()
-                {
-                    return Ok(());
-                }
-                entry.ordinal = ordinal;
-                entry.taken_in = ordinal;
                 let id = entry.flow_module_id.id().to_bytes();
                 put_raw(state, key::numbered(&[PREFIX, b'l'], ordinal), id.to_vec());
-                put(state, key::module(&entry.flow_module_id), &entry);
+                let key = key::module(&entry.flow_module_id);
+                if self.entry::<ModuleEntry>(state, &key)?.is_none() {
+                    entry.ordinal = ordinal;
+                    entry.taken_in = ordinal;
+                    put(state, key, &entry);
+                }
             }
             Change::ModuleChanged { module, change } => {
                 let key = key::module_bytes(&module);
@@ -478,34 +731,27 @@ impl Catalogue {
                 }
             }
             Change::InstanceStarted(mut entry) => {
-                let key = key::instance(ordinal);
-                if self.entry::<InstanceEntry>(state, &key)?.is_some() {
-                    return Ok(());
+                let chunk = self.chunk_mut(state, ordinal)?;
+                if let Some(known) = chunk.get(ordinal) {
+                    entry = known.clone();
+                } else {
+                    entry.ordinal = ordinal;
+                    entry.taken_in = ordinal;
+                    chunk.add(entry.clone());
                 }
-                entry.ordinal = ordinal;
-                entry.taken_in = ordinal;
-                list(state, &key::by_module(&entry.flow_module_id.id().to_bytes()), ordinal);
-                if let Some(tenant) = &entry.tenant {
-                    list(state, &key::by_tenant(tenant), ordinal);
-                }
-                list(state, &key::by_status(entry.status()), ordinal);
-                put(state, key, &entry);
+                self.list_instance(state, &entry, true)?;
             }
             Change::SubFlowStarted { id, stream } => put_raw(state, key::sub_flow(&id), stream.to_vec()),
             Change::InstanceStatus { first, interval } => {
-                let key = key::instance(first);
-                if let Some(mut entry) = self
-                    .entry::<InstanceEntry>(state, &key)?
-                    .filter(|e| e.taken_in < ordinal)
-                {
+                let Some(entry) = self.chunk_mut(state, first)?.get_mut(first) else {
+                    return Ok(());
+                };
+                if entry.taken_in < ordinal {
                     entry.taken_in = ordinal;
-                    state
-                        .delta
-                        .insert(key::numbered(&key::by_status(entry.status()), first), None);
                     entry.intervals.push(interval);
-                    list(state, &key::by_status(entry.status()), first);
-                    put(state, key, &entry);
                 }
+                let entry = entry.clone();
+                self.list_instance(state, &entry, false)?;
             }
         }
         Ok(())
@@ -519,7 +765,7 @@ impl Catalogue {
     }
 
     fn raw(&self, state: &State, key: &[u8]) -> Result<Option<Arc<[u8]>>, CatalogueError> {
-        let pending = state.delta.get(key).or_else(|| state.writing.get(key));
+        let pending = state.delta.keys.get(key).or_else(|| state.writing.keys.get(key));
         Ok(match pending {
             Some(value) => value.as_deref().map(Arc::from),
             None => self.index.get(key)?,
@@ -533,7 +779,7 @@ impl Catalogue {
         }
         let mut pending: BTreeMap<&Vec<u8>, &Option<Vec<u8>>> = BTreeMap::new();
         for layer in [&*state.writing, &state.delta] {
-            pending.extend(layer.range(from.to_vec()..to.to_vec()));
+            pending.extend(layer.keys.range(from.to_vec()..to.to_vec()));
         }
         let removed = pending.values().filter(|value| value.is_none()).count();
         let written = self.index.range(from, to, true, max.saturating_add(removed))?;
@@ -549,6 +795,16 @@ impl Catalogue {
             .take(max)
             .collect())
     }
+}
+
+/// Where no chunk is.
+static NO_CHUNK: Chunk = Chunk::NONE;
+
+/// What a look-up found last: a number, the number that was looked for, and what stands there.
+#[derive(Default)]
+struct Found {
+    chunk: Option<(u64, u64, Chunk)>,
+    places: Option<(u64, u64, Places)>,
 }
 
 /// The place of the first record of a record's stream.
@@ -569,13 +825,8 @@ fn put<T: Serialize>(state: &mut State, key: Vec<u8>, entry: &T) {
     }
 }
 
-/// Puts an ordinal on a list.
-fn list(state: &mut State, list: &[u8], ordinal: u64) {
-    put_raw(state, key::numbered(list, ordinal), Vec::new());
-}
-
 fn put_raw(state: &mut State, key: Vec<u8>, value: Vec<u8>) {
-    state.delta.insert(key, Some(value));
+    state.delta.keys.insert(key, Some(value));
 }
 
 /// The keys of the catalogue: a letter for the kind, then what is looked up, then the ordinal.
@@ -604,14 +855,30 @@ mod key {
         joined(b'u', id)
     }
 
-    /// The list of all instances; its entries stand in it themselves.
-    pub(super) const INSTANCES: [u8; 2] = [PREFIX, b'a'];
-
-    pub(super) fn instance(ordinal: u64) -> Vec<u8> {
-        numbered(&INSTANCES, ordinal)
+    /// The instances that begin at neighbouring places.
+    pub(super) fn chunk(number: u64) -> Vec<u8> {
+        numbered(&[PREFIX, b'a'], number)
     }
 
-    /// The ordinal at the end of a key.
+    /// A piece of the entry of an instance that found no room in its chunk.
+    pub(super) fn apart(ordinal: u64, piece: u32) -> Vec<u8> {
+        let mut key = numbered(&[PREFIX, b'b'], ordinal);
+        key.extend_from_slice(&piece.to_be_bytes());
+        key
+    }
+
+    /// Whether this is the key of a set of this list.
+    pub(super) fn is_set_of(key: &[u8], list: &[u8]) -> bool {
+        key.len() == list.len() + 8 && key.starts_with(list)
+    }
+
+    /// The first key behind this one.
+    pub(super) fn after(mut key: Vec<u8>) -> Vec<u8> {
+        key.push(0);
+        key
+    }
+
+    /// The ordinal at the end of a key, or the number of a chunk or a set.
     pub(super) fn ordinal(key: &[u8]) -> u64 {
         key.last_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes))
     }

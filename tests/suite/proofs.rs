@@ -727,7 +727,7 @@ fn tree_is_kept_up_without_being_asked_again() {
             checkpoint(&engine);
         }
         // Enough for the catalogue to be written out, with which the tree is looked after.
-        for _ in 0..8_000 {
+        for _ in 0..8_300 {
             started(&engine, &module);
         }
         (store, engine)
@@ -742,7 +742,7 @@ fn tree_is_kept_up_without_being_asked_again() {
     asked_engine.close().expect("closed");
     let (unasked, unasked_engine) = is_asked(false);
     unasked_engine.close().expect("closed");
-    assert!(unasked.index.position("catalogue-1").expect("read") > Offset::NONE);
+    assert!(unasked.index.position("catalogue-2").expect("read") > Offset::NONE);
     assert_eq!(tiles(&unasked), Offset::NONE, "nobody has asked");
 }
 

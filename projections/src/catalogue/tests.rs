@@ -10,19 +10,24 @@ use flowledger_engine_core::event::{
 };
 use flowledger_engine_core::id::{CommandId, FlowInstanceId, FlowModuleId};
 use flowledger_engine_core::time::Timestamp;
-use flowledger_event_store::{Append, EventStore, MemoryStore, Offset, Revision, StreamId};
+use flowledger_event_store::{Append, EventStore, IndexStore, MemoryStore, Offset, Revision, StreamId};
 use proptest::prelude::*;
 
-use super::{Catalogue, InstanceFilter};
+use super::{Catalogue, InstanceFilter, NAME};
 
 /// What happens next in a random log.
 #[derive(Clone, Debug)]
 enum Step {
-    Start { module: u8, tenant: u8 },
+    Start {
+        module: u8,
+        tenant: u8,
+    },
     Commit(usize),
     Complete(usize),
     Terminate(usize),
     Checkpoint,
+    /// Written out in part only, then opened again.
+    Crash(u8),
     Reopen,
     Rebuild,
 }
@@ -34,6 +39,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         2 => any::<usize>().prop_map(Step::Complete),
         2 => any::<usize>().prop_map(Step::Terminate),
         1 => Just(Step::Checkpoint),
+        1 => (0u8..12).prop_map(Step::Crash),
         1 => Just(Step::Reopen),
         1 => Just(Step::Rebuild),
     ];
@@ -153,6 +159,15 @@ impl World {
                 tells,
             ),
             Step::Checkpoint => self.catalogue.checkpoint().unwrap(),
+            Step::Crash(keys) => {
+                // The first keys of what would have been written, under the position of before.
+                let written = self.store.index().position(NAME).unwrap();
+                let changes: Vec<_> = self.catalogue.lock().delta.changes().take(usize::from(*keys)).collect();
+                if written > Offset::NONE {
+                    self.store.index().apply(changes, NAME, written).unwrap();
+                }
+                self.catalogue = Catalogue::open(self.store.index()).unwrap();
+            }
             Step::Reopen => {
                 // What was not written out is read from the log again.
                 self.catalogue = Catalogue::open(self.store.index()).unwrap();
@@ -250,6 +265,47 @@ proptest! {
         };
         prop_assert_eq!(world.listed(&filter, limit), world.expected(&filter));
         prop_assert_eq!(world.listed(&InstanceFilter::default(), limit), world.expected(&InstanceFilter::default()));
+    }
+}
+
+#[test]
+fn what_is_written_out_in_part_before_a_crash_is_listed_all_the_same() {
+    for keys in 0..12 {
+        let mut world = World::new();
+        let steps = [
+            Step::Start { module: 0, tenant: 0 },
+            Step::Start { module: 0, tenant: 1 },
+            Step::Checkpoint,
+            Step::Start { module: 1, tenant: 0 },
+            Step::Complete(0),
+            Step::Start { module: 0, tenant: 1 },
+            Step::Terminate(3),
+            Step::Crash(keys),
+        ];
+        for step in &steps {
+            world.step(step);
+        }
+        pollster::block_on(world.catalogue.catch_up(&world.store)).unwrap();
+        let of_module = |module: u8| InstanceFilter {
+            flow_module_id: Some(FlowModuleId::new(&format!("module-{module}"))),
+            ..InstanceFilter::default()
+        };
+        let of_tenant = |tenant: u8| InstanceFilter {
+            tenant: Some(format!("tenant-{tenant}").into()),
+            ..InstanceFilter::default()
+        };
+        let with_status = |status| InstanceFilter {
+            status: Some(status),
+            ..InstanceFilter::default()
+        };
+        let filters = (0..2).map(of_module).chain((0..2).map(of_tenant));
+        for filter in filters.chain((1..4).map(with_status)) {
+            assert_eq!(
+                world.listed(&filter, 5),
+                world.expected(&filter),
+                "{keys} keys, {filter:?}"
+            );
+        }
     }
 }
 
