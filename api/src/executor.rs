@@ -115,7 +115,8 @@ pub(crate) trait Streamed: Decider + Send + Sync + 'static {
     fn from_any(record: AnyRecord) -> Option<RecordOf<Self>>;
     fn cache(executor: &Executor) -> &Folds<Self>;
     fn note(executor: &Executor, offset: Offset, first: Offset, record: &RecordOf<Self>);
-    fn command_ids(&self) -> &[CommandId];
+    /// The version whose command has this id.
+    fn version_of(&self, command_id: &CommandId) -> Option<u64>;
     fn last_recorded_at(&self) -> Timestamp;
     fn weight(&self) -> usize;
     /// The deployment a decision will surely ask for.
@@ -142,8 +143,8 @@ impl Streamed for FlowModule {
         executor.noted(&executor.catalogue.note_module(offset, record));
     }
 
-    fn command_ids(&self) -> &[CommandId] {
-        &self.commands
+    fn version_of(&self, command_id: &CommandId) -> Option<u64> {
+        place_in(self.commands.iter(), command_id)
     }
 
     fn last_recorded_at(&self) -> Timestamp {
@@ -179,8 +180,8 @@ impl Streamed for FlowInstance {
         executor.noted(&executor.catalogue.note_instance(offset, first, record));
     }
 
-    fn command_ids(&self) -> &[CommandId] {
-        &self.commands
+    fn version_of(&self, command_id: &CommandId) -> Option<u64> {
+        place_in(self.commands.iter(), command_id)
     }
 
     fn last_recorded_at(&self) -> Timestamp {
@@ -284,12 +285,8 @@ impl Executor {
         let mut given = Given { envelope, command };
         for _ in 0..=CONFLICT_RETRIES {
             let Fold { state, first } = self.load_in_lane::<D>(stream).await?;
-            if let Some(index) = state
-                .command_ids()
-                .iter()
-                .position(|known| *known == given.envelope.command_id)
-            {
-                let repeated = self.repeated(stream, index as u64 + 1, &given).await;
+            if let Some(version) = state.version_of(&given.envelope.command_id) {
+                let repeated = self.repeated(stream, version, &given).await;
                 return repeated.map_err(|refused| Refused {
                     state: Some(state),
                     ..refused
@@ -838,6 +835,13 @@ fn is_same<C: PartialEq>(left: &Given<C>, right: &Given<C>) -> bool {
     left.command == right.command
         && left.envelope.actor == right.envelope.actor
         && left.envelope.reason == right.envelope.reason
+}
+
+/// The version of a command, of all the commands of a stream.
+fn place_in<'c>(commands: impl Iterator<Item = &'c CommandId>, command_id: &CommandId) -> Option<u64> {
+    (1..)
+        .zip(commands)
+        .find_map(|(version, known)| (known == command_id).then_some(version))
 }
 
 fn too_many_questions() -> EngineError {

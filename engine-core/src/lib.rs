@@ -5,6 +5,7 @@
 //! Start reading at [`event`] (every command and every fact on one page), then [`decider`], then [`instance`].
 
 pub mod analysis;
+pub mod chunked;
 pub mod codec;
 pub mod context;
 pub mod decider;

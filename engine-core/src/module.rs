@@ -162,7 +162,7 @@ impl FlowModule {
         definition.write(pen)?;
         pen.each(deployments.iter(), |pen, deployed| deployed.write(pen))?;
         pen.time(*last_recorded_at)?;
-        pen.commands(commands)
+        pen.commands(commands.iter())
     }
 
     /// Bytes the module takes in memory, roughly.

@@ -131,8 +131,8 @@ impl Pen {
         self.optional_text(operator.as_ref())
     }
 
-    pub(crate) fn commands(&mut self, commands: &[CommandId]) -> Written {
-        self.each(commands.iter(), |pen, command| pen.id(command.id()))
+    pub(crate) fn commands<'c>(&mut self, commands: impl ExactSizeIterator<Item = &'c CommandId>) -> Written {
+        self.each(commands, |pen, command| pen.id(command.id()))
     }
 
     /// Id and variables; of a snapshot that was written already, its place among them.

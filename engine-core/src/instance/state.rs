@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::chunked::Chunked;
 use crate::event::{Actor, PlugInWayBack};
 use crate::id::{CommandId, FlowDeployId, FlowInstanceId, FlowModuleId, NodeInstanceId};
 use crate::instance::branch::{Branch, BranchIndex, Join};
@@ -184,11 +185,11 @@ pub struct FlowInstance {
     /// Time of the newest record.
     pub last_recorded_at: Timestamp,
     /// The command ids, by version.
-    pub commands: Vec<CommandId>,
+    pub commands: Chunked<CommandId>,
     /// Bytes of all snapshots, roughly.
     data_bytes: usize,
     flows: Vec<Arc<Flow>>,
-    nodes: Vec<Arc<NodeInstance>>,
+    nodes: Chunked<Arc<NodeInstance>>,
     branches: Vec<Branch>,
     /// How many nodes were ever done.
     done: u64,

@@ -79,11 +79,8 @@ impl FlowInstance {
     }
 
     fn node_mut(&mut self, id: &NodeInstanceId) -> Option<&mut NodeInstance> {
-        self.nodes
-            .iter_mut()
-            .rev()
-            .find(|node| node.id == *id)
-            .map(Arc::make_mut)
+        let place = self.index_of(id)?;
+        self.nodes.get_mut(place).map(Arc::make_mut)
     }
 
     /// The places of node instances, found in one look at all nodes.

@@ -28,7 +28,7 @@ impl FlowInstance {
         pen.number(FORM)?;
         pen.text("instance")?;
         pen.time(*last_recorded_at)?;
-        pen.commands(commands)?;
+        pen.commands(commands.iter())?;
         pen.each(flows.iter(), |pen, flow| write_flow(pen, flow))?;
         pen.each(nodes.iter(), |pen, node| write_node(pen, node))?;
         pen.each(branches.iter(), write_branch)?;
