@@ -551,8 +551,14 @@ impl Executor {
                 .deployments
                 .insert(id.clone(), ModuleStanding::Online(deployment));
         }
+        let origin = IdOrigin {
+            command_id: &given.envelope.command_id,
+            stream: Some(given.envelope.stream),
+        };
+        let ids = guarded("id generator", || self.ids.of_origin(origin))?;
+        let ids = ids.as_deref().unwrap_or(&*self.ids);
         for _ in 0..QUESTIONS_MAX {
-            let question = match self.decide_once(state, given, &answers)? {
+            let question = match self.decide_once(state, given, ids, &answers)? {
                 Decision::Ask(question) => question,
                 decision => return Ok(decision),
             };
@@ -565,6 +571,7 @@ impl Executor {
         &self,
         state: &D,
         given: &Given<D::Command>,
+        ids: &dyn IdGenerator,
         answers: &Answers,
     ) -> Result<Decision<D>, Refused<D>> {
         let check_condition = |text: &str| {
@@ -577,7 +584,7 @@ impl Executor {
             profile: self.profile,
             limits: &self.limits,
             model_limits: &self.model_limits,
-            ids: &*self.ids,
+            ids,
             plug_ins: &self.plug_ins,
             has_hook: self.has_hook(),
             strict_tenancy: self.strict_tenancy,

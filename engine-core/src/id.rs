@@ -202,6 +202,13 @@ pub trait IdGenerator: Send + Sync {
 
     /// The id number `number` of `kind` that a command gives out.
     fn generate(&self, origin: IdOrigin<'_>, kind: IdKind, number: u32) -> Id;
+
+    /// A generator of the same ids that has done beforehand what the ids of one origin have in common; `None` when there is
+    /// nothing to do.
+    fn of_origin(&self, origin: IdOrigin<'_>) -> Option<Box<dyn IdGenerator>> {
+        let _ = origin;
+        None
+    }
 }
 
 /// Name-based UUIDs of version 8 (RFC 9562): command id and stream are hashed to a scope, kind and number are counted on in
@@ -220,6 +227,39 @@ impl IdGenerator for NameBasedIds {
 
     fn generate(&self, origin: IdOrigin<'_>, kind: IdKind, number: u32) -> Id {
         IdScope::new(origin.command_id, origin.stream).id(kind, number)
+    }
+
+    fn of_origin(&self, origin: IdOrigin<'_>) -> Option<Box<dyn IdGenerator>> {
+        Some(Box::new(IdsOfOrigin {
+            command_id: origin.command_id.clone(),
+            stream: origin.stream,
+            scope: IdScope::new(origin.command_id, origin.stream),
+        }))
+    }
+}
+
+/// [`NameBasedIds`] whose hash for one origin is known.
+struct IdsOfOrigin {
+    command_id: CommandId,
+    stream: Option<[u8; 16]>,
+    scope: IdScope,
+}
+
+impl IdGenerator for IdsOfOrigin {
+    fn name(&self) -> &str {
+        NameBasedIds.name()
+    }
+
+    fn version(&self) -> &str {
+        NameBasedIds.version()
+    }
+
+    fn generate(&self, origin: IdOrigin<'_>, kind: IdKind, number: u32) -> Id {
+        if *origin.command_id == self.command_id && origin.stream == self.stream {
+            self.scope.id(kind, number)
+        } else {
+            NameBasedIds.generate(origin, kind, number)
+        }
     }
 }
 
@@ -282,6 +322,19 @@ fn letter(kind: IdKind) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ids_of_an_origin_are_those_of_the_generator() {
+        let (command, other) = (CommandId::new("c1"), CommandId::new("c2"));
+        let origin = |command_id, stream| IdOrigin { command_id, stream };
+        let known = NameBasedIds.of_origin(origin(&command, Some([7; 16]))).unwrap();
+        for (command, stream) in [(&command, Some([7; 16])), (&command, None), (&other, Some([7; 16]))] {
+            for kind in [IdKind::NodeInstance, IdKind::InstanceData] {
+                let plain = NameBasedIds.generate(origin(command, stream), kind, 3);
+                assert_eq!(known.generate(origin(command, stream), kind, 3), plain);
+            }
+        }
+    }
 
     #[test]
     fn id_keeps_the_text_it_was_made_of() {
