@@ -95,3 +95,20 @@ fn write(
         }
     }
 }
+
+/// The median time in microseconds of appending 4 KiB to a file in a directory and syncing it.
+pub fn sync_us(directory: &Path) -> f64 {
+    let path = directory.join(format!("flowledger-sync-{}", std::process::id()));
+    let mut file = File::create(&path).expect("a new file");
+    let mut took: Vec<f64> = (0..200)
+        .map(|_| {
+            let begun = std::time::Instant::now();
+            file.write_all(&[0; 4096]).expect("the disk takes it");
+            file.sync_data().expect("the disk confirms it");
+            begun.elapsed().as_secs_f64() * 1e6
+        })
+        .collect();
+    let _ = std::fs::remove_file(path);
+    took.sort_by(f64::total_cmp);
+    took[took.len() / 2]
+}

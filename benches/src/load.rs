@@ -15,8 +15,23 @@ pub trait Target: Send + Sync + 'static {
     /// Gives the `number`th command of a client; resolves when it is durable.
     fn command(&self, client: u64, number: u64) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
 
-    /// What has been committed so far.
+    /// What has been committed so far; nobody is at work when this is asked.
     fn commits(&self) -> Commits;
+
+    /// Processor time so far of all that belongs to the target, clients included.
+    fn cpu_time(&self) -> Duration {
+        cpu_time()
+    }
+
+    /// Bytes that its files take now.
+    fn disk_bytes(&self, directory: &Path) -> u64 {
+        disk_bytes(directory)
+    }
+
+    /// Whether its clients talk to somebody through sockets.
+    fn needs_io(&self) -> bool {
+        false
+    }
 }
 
 /// Commands, syncs and bytes of records.
@@ -65,9 +80,14 @@ pub struct Figures {
 /// Runs `clients` for some time against a target whose files are in `directory`.
 #[allow(clippy::cast_precision_loss, reason = "figures for people")]
 pub fn run(target: &Arc<dyn Target>, directory: &Path, clients: u64, time: Duration) -> Figures {
-    let runtime = tokio::runtime::Builder::new_multi_thread().build().expect("a runtime");
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    #[cfg(feature = "baseline")]
+    if target.needs_io() {
+        builder.enable_io();
+    }
+    let runtime = builder.build().expect("a runtime");
     let ends = Arc::new(AtomicBool::new(false));
-    let (cpu, disk, before) = (cpu_time(), disk_bytes(directory), target.commits());
+    let (before, disk, cpu) = (target.commits(), target.disk_bytes(directory), target.cpu_time());
     let begun = Instant::now();
     let clients: Vec<_> = (0..clients)
         .map(|client| {
@@ -94,7 +114,7 @@ pub fn run(target: &Arc<dyn Target>, directory: &Path, clients: u64, time: Durat
     }
     let elapsed = begun.elapsed();
     let count = took.len().max(1) as f64;
-    let cpu = cpu_time().saturating_sub(cpu).as_secs_f64();
+    let cpu = target.cpu_time().saturating_sub(cpu).as_secs_f64();
     let after = target.commits();
     let (commands, syncs) = (after.commands - before.commands, after.syncs - before.syncs);
     took.sort_unstable();
@@ -106,7 +126,7 @@ pub fn run(target: &Arc<dyn Target>, directory: &Path, clients: u64, time: Durat
         p99_us: us(990),
         p999_us: us(999),
         cpu_us: cpu * 1e6 / count,
-        disk_bytes: (disk_bytes(directory).saturating_sub(disk)) as f64 / count,
+        disk_bytes: (target.disk_bytes(directory).saturating_sub(disk)) as f64 / count,
         records_per_sync: commands as f64 / (syncs.max(1)) as f64,
         record_bytes: (after.bytes - before.bytes) as f64 / commands.max(1) as f64,
     }

@@ -19,6 +19,20 @@ pub fn cpu_time() -> Duration {
     Duration::from_millis(ticks * 10)
 }
 
+/// Processor time of another process, of its children, and of those that it has waited for.
+pub fn tree_cpu_time(process: u32) -> Duration {
+    let ticks = |process: u32, fields: usize| -> u64 {
+        let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+        let behind = stat.rsplit_once(')').map_or("", |(_, behind)| behind);
+        let ticks = behind.split_whitespace().skip(11).take(fields);
+        ticks.filter_map(|ticks| ticks.parse::<u64>().ok()).sum()
+    };
+    let children = std::fs::read_to_string(format!("/proc/{process}/task/{process}/children")).unwrap_or_default();
+    let children = children.split_whitespace().filter_map(|child| child.parse().ok());
+    let of_children: u64 = children.map(|child| ticks(child, 2)).sum();
+    Duration::from_millis((ticks(process, 4) + of_children) * 10)
+}
+
 /// Bytes of memory that this process holds now; zero where `/proc` is missing.
 pub fn resident_bytes() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();

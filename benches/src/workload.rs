@@ -30,8 +30,9 @@ pub enum Workload {
 }
 
 /// One command.
-#[derive(Clone, Copy)]
-enum Step {
+#[derive(Clone, Copy, Debug)]
+pub enum Step {
+    /// Starts an instance.
     Start,
     /// Completes the oldest open task, with this variable and a comment.
     Commit(&'static str),
@@ -84,6 +85,12 @@ impl Workload {
     /// How many commands an instance takes; each leaves one record.
     pub fn commands(self) -> u64 {
         self.steps().len() as u64
+    }
+
+    /// The command that a client gives as its `number`th.
+    pub fn step(self, number: u64) -> Step {
+        let steps = self.steps();
+        steps[usize::try_from(number).unwrap_or(0) % steps.len()]
     }
 
     /// The name on the command line.
@@ -322,8 +329,7 @@ fn open_tasks(answer: &StartProcessResult) -> impl Iterator<Item = NodeInstanceI
 impl Target for Work {
     fn command(&self, client: u64, number: u64) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
         Box::pin(async move {
-            let steps = self.workload.steps();
-            match steps[usize::try_from(number).unwrap_or(0) % steps.len()] {
+            match self.workload.step(number) {
                 Start => self.start(client, number).await,
                 Commit(key) => self.commit(client, number, key).await,
                 RollBack => self.roll_back(client, number).await,

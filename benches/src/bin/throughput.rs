@@ -10,6 +10,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
+#[cfg(feature = "baseline")]
+use flowledger_benches::baseline::{Baseline, Pattern, Server};
 use flowledger_benches::floor::Floor;
 use flowledger_benches::load::{Commits, Figures, Target, median, run};
 use flowledger_benches::proofs::{self, Proven};
@@ -41,6 +43,10 @@ struct Arguments {
     /// Where the files go; must be on the disk to be measured.
     #[arg(long)]
     directory: Option<PathBuf>,
+    /// Measures PostgreSQL as well, with the statements that the reference engine gives and with some written by hand. Patterns of
+    /// statements, not the reference engine.
+    #[arg(long)]
+    baseline: bool,
     /// Print one JSON object with the medians.
     #[arg(long)]
     json: bool,
@@ -61,16 +67,22 @@ enum Mode {
     Engine,
     /// The same with proofs in use: the Merkle tree is kept up, and a checkpoint signed and saved twice a second.
     Proven,
+    /// The statements of the reference engine, on PostgreSQL.
+    #[value(skip)]
+    Reference,
+    /// Statements written by hand, on PostgreSQL.
+    #[value(skip)]
+    Handwritten,
 }
 
 impl Mode {
     /// The one place that knows how each mode is set up.
-    fn target(self, directory: &Path, arguments: &Arguments, records: &Records) -> Arc<dyn Target> {
+    fn target(self, directory: &Path, arguments: &Arguments, shared: &Shared) -> Arc<dyn Target> {
         let options = SledOptions {
             flush_delay: Duration::from_micros(arguments.flush_delay_us),
             ..SledOptions::default()
         };
-        let records = records.clone();
+        let records = shared.records.clone();
         match self {
             Self::Floor => Arc::new(FloorTarget {
                 floor: Floor::create(directory, &options),
@@ -83,13 +95,86 @@ impl Mode {
             Self::Bare => Arc::new(proofs::bare(directory, options, arguments.workload)),
             Self::Engine => Arc::new(Work::open(directory, options, arguments.workload)),
             Self::Proven => Arc::new(Proven::open(directory, options, arguments.workload)),
+            Self::Reference => shared.baseline(arguments, true),
+            Self::Handwritten => shared.baseline(arguments, false),
         }
     }
 
-    fn name(self) -> String {
-        self.to_possible_value()
-            .map_or_else(String::new, |value| value.get_name().to_owned())
+    fn is_baseline(self) -> bool {
+        matches!(self, Self::Reference | Self::Handwritten)
     }
+
+    fn name(self) -> String {
+        match self {
+            Self::Reference => "reference".to_owned(),
+            Self::Handwritten => "handwritten".to_owned(),
+            _ => self
+                .to_possible_value()
+                .map_or_else(String::new, |value| value.get_name().to_owned()),
+        }
+    }
+}
+
+/// What all measurements of a run have in common.
+struct Shared {
+    records: Records,
+    #[cfg(feature = "baseline")]
+    server: Option<(Arc<Server>, tempfile::TempDir)>,
+}
+
+impl Shared {
+    fn new(arguments: &Arguments) -> Result<Self, String> {
+        let records = Records::of(arguments.workload);
+        #[cfg(feature = "baseline")]
+        {
+            if arguments.baseline && !Baseline::can(arguments.workload) {
+                let name = arguments.workload.name();
+                return Err(format!(
+                    "the {name} workload is not written as statements; leave and rollback are"
+                ));
+            }
+            let start = || {
+                let directory = directory(arguments);
+                let delay = Duration::from_micros(arguments.flush_delay_us);
+                let server = Server::start(directory.path(), arguments.clients, delay);
+                let server = server.map_err(|why| format!("no PostgreSQL to compare with: {why}"))?;
+                Ok::<_, String>((Arc::new(server), directory))
+            };
+            let server = arguments.baseline.then(start).transpose()?;
+            Ok(Self { records, server })
+        }
+        #[cfg(not(feature = "baseline"))]
+        {
+            if arguments.baseline {
+                return Err("this was built without the feature baseline".to_owned());
+            }
+            Ok(Self { records })
+        }
+    }
+
+    #[cfg(feature = "baseline")]
+    fn baseline(&self, arguments: &Arguments, is_reference: bool) -> Arc<dyn Target> {
+        let (server, _) = self.server.as_ref().expect("a server");
+        let pattern = if is_reference {
+            Pattern::Reference
+        } else {
+            Pattern::Handwritten
+        };
+        Arc::new(Baseline::on(server, pattern, arguments.workload, arguments.clients))
+    }
+
+    #[cfg(not(feature = "baseline"))]
+    fn baseline(&self, _: &Arguments, _: bool) -> Arc<dyn Target> {
+        unreachable!("--baseline was refused")
+    }
+}
+
+fn directory(arguments: &Arguments) -> tempfile::TempDir {
+    let directory = match &arguments.directory {
+        Some(parent) => tempfile::tempdir_in(parent),
+        None => tempfile::tempdir(),
+    };
+    directory.expect("a directory")
 }
 
 /// The engine's records, for those that are given bytes instead of commands: the same bytes in as many streams.
@@ -168,19 +253,29 @@ struct Measured {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let records = Records::of(arguments.workload);
+    let shared = match Shared::new(&arguments) {
+        Ok(shared) => shared,
+        Err(why) => {
+            eprintln!("{why}");
+            return ExitCode::from(2);
+        }
+    };
+    let baselines = [Mode::Reference, Mode::Handwritten];
+    let baselines = baselines.into_iter().filter(|_| arguments.baseline);
     let mut measured: Vec<Measured> = arguments
         .modes
         .iter()
-        .map(|&mode| Measured {
+        .copied()
+        .chain(baselines)
+        .map(|mode| Measured {
             mode,
             rounds: Vec::new(),
         })
         .collect();
     if !arguments.json {
         println!(
-            "{:>12} {:>12} {:>9} {:>9} {:>9} {:>8} {:>10} {:>9} {:>9}",
-            "", "commands/s", "p50 us", "p99 us", "p99.9 us", "cpu us", "disk B", "per sync", "record B"
+            "{:>12} {:>12} {:>9} {:>9} {:>9} {:>8} {:>10} {:>9} {:>9} {:>11}",
+            "", "commands/s", "p50 us", "p99 us", "p99.9 us", "cpu us", "disk B", "per sync", "record B", "syncs/inst."
         );
     }
     for round in 0..arguments.rounds.max(1) {
@@ -190,16 +285,12 @@ fn main() -> ExitCode {
             order.reverse();
         }
         for Measured { mode, rounds } in order {
-            let directory = match &arguments.directory {
-                Some(parent) => tempfile::tempdir_in(parent),
-                None => tempfile::tempdir(),
-            };
-            let directory = directory.expect("a directory");
-            let target = mode.target(directory.path(), &arguments, &records);
+            let directory = directory(&arguments);
+            let target = mode.target(directory.path(), &arguments, &shared);
             let time = Duration::from_secs_f64(arguments.seconds);
             let seen = run(&target, directory.path(), arguments.clients, time);
             if !arguments.json {
-                print(&mode.name(), &seen);
+                print(&arguments, &mode.name(), &seen);
             }
             rounds.push(seen);
         }
@@ -209,11 +300,17 @@ fn main() -> ExitCode {
     } else {
         for Measured { mode, rounds } in &measured {
             if let Some(median) = median(rounds) {
-                print(&format!("{}*", mode.name()), &median);
+                print(&arguments, &format!("{}*", mode.name()), &median);
             }
         }
-        for pair in measured.windows(2) {
-            print_ratio(&pair[0], &pair[1]);
+        let (baselines, own): (Vec<&Measured>, Vec<&Measured>) = measured.iter().partition(|of| of.mode.is_baseline());
+        for pair in own.windows(2) {
+            print_ratio(pair[0], pair[1]);
+        }
+        if let Some(engine) = own.iter().find(|of| of.mode == Mode::Engine) {
+            for baseline in baselines {
+                print_ratio(baseline, engine);
+            }
         }
     }
     let is_enough = match (arguments.at_least, measured.as_slice()) {
@@ -237,8 +334,17 @@ fn object(arguments: &Arguments, measured: &[Measured]) -> Value {
     let mut object = Map::new();
     object.insert("workload".into(), json!(arguments.workload.name()));
     object.insert("clients".into(), json!(arguments.clients));
+    let mut baselines = Map::new();
     for Measured { mode, rounds } in measured {
-        object.insert(mode.name(), json!(median(rounds)));
+        let of_mode = if mode.is_baseline() {
+            &mut baselines
+        } else {
+            &mut object
+        };
+        of_mode.insert(mode.name(), json!(median(rounds)));
+    }
+    if arguments.baseline {
+        object.insert("baselines".into(), baselines.into());
     }
     object.into()
 }
@@ -263,7 +369,8 @@ fn print_ratio(first: &Measured, other: &Measured) {
     );
 }
 
-fn print(name: &str, figures: &Figures) {
+#[allow(clippy::cast_precision_loss, reason = "figures for people")]
+fn print(arguments: &Arguments, name: &str, figures: &Figures) {
     let Figures {
         per_s,
         p50_us,
@@ -275,6 +382,7 @@ fn print(name: &str, figures: &Figures) {
         record_bytes,
     } = figures;
     println!(
-        "{name:>12} {per_s:>12.0} {p50_us:>9.0} {p99_us:>9.0} {p999_us:>9.0} {cpu_us:>8.1} {disk_bytes:>10.0} {records_per_sync:>9.1} {record_bytes:>9.0}"
+        "{name:>12} {per_s:>12.0} {p50_us:>9.0} {p99_us:>9.0} {p999_us:>9.0} {cpu_us:>8.1} {disk_bytes:>10.0} {records_per_sync:>9.1} {record_bytes:>9.0} {:>11.2}",
+        arguments.workload.commands() as f64 / records_per_sync
     );
 }
