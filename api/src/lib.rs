@@ -23,6 +23,8 @@ mod pause;
 mod proofs;
 mod regression;
 mod roots;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod time_out;
 mod verification;
 mod why_not;
@@ -80,4 +82,7 @@ mod guides {
     mod hooks {}
     #[doc = include_str!("../../docs/how-to/plug-ins.md")]
     mod plug_ins {}
+    #[cfg(feature = "testing")]
+    #[doc = include_str!("../../docs/how-to/test-a-model.md")]
+    mod test_a_model {}
 }

@@ -1,0 +1,119 @@
+//! What must hold of every run, and how it is watched.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::moment::Moment;
+
+type Seen = Arc<dyn Fn(&Moment<'_>) -> bool + Send + Sync>;
+
+/// Something that must hold of every run.
+#[derive(Clone)]
+pub struct Invariant {
+    name: Arc<str>,
+    rule: Rule,
+}
+
+#[derive(Clone)]
+enum Rule {
+    Never(Seen),
+    Always(Seen),
+    Eventually { commits: usize, good: Seen },
+    LeadsTo { commits: usize, first: Seen, then: Seen },
+}
+
+/// How far an invariant has come in one run.
+#[derive(Clone, Default)]
+pub(super) struct Watch {
+    /// Successful commits so far.
+    commits: usize,
+    /// Whether what must come once has come.
+    has_come: bool,
+    /// The number of commits at which what leads to something was seen, as long as that has not come.
+    awaited_since: Option<usize>,
+}
+
+impl Invariant {
+    /// At no time may this be so.
+    pub fn never(name: &str, bad: impl Fn(&Moment<'_>) -> bool + Send + Sync + 'static) -> Self {
+        Self::new(name, Rule::Never(Arc::new(bad)))
+    }
+
+    /// At all times this must be so.
+    pub fn always(name: &str, good: impl Fn(&Moment<'_>) -> bool + Send + Sync + 'static) -> Self {
+        Self::new(name, Rule::Always(Arc::new(good)))
+    }
+
+    /// With so many successful commits this must have been so at some time.
+    pub fn eventually(name: &str, commits: usize, good: impl Fn(&Moment<'_>) -> bool + Send + Sync + 'static) -> Self {
+        let good = Arc::new(good);
+        Self::new(name, Rule::Eventually { commits, good })
+    }
+
+    /// Whenever the first is so, the second must be so at that time, or with so many more successful commits.
+    pub fn leads_to(
+        name: &str,
+        commits: usize,
+        first: impl Fn(&Moment<'_>) -> bool + Send + Sync + 'static,
+        then: impl Fn(&Moment<'_>) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        let (first, then) = (Arc::new(first), Arc::new(then));
+        Self::new(name, Rule::LeadsTo { commits, first, then })
+    }
+
+    /// Nobody commits both of these tasks in one instance; rolled back visits do not count.
+    pub fn four_eyes(one: &str, other: &str) -> Self {
+        let name = format!("{one} and {other} are done by different people");
+        let (one, other) = (one.to_owned(), other.to_owned());
+        Self::never(&name, move |now| {
+            !now.operators(&one).is_disjoint(&now.operators(&other))
+        })
+    }
+
+    /// No commit may fail on its way.
+    pub fn no_commit_fails() -> Self {
+        Self::never("no commit fails", |now| now.is_failed_commit)
+    }
+
+    fn new(name: &str, rule: Rule) -> Self {
+        Self {
+            name: name.into(),
+            rule,
+        }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// Looks at the next moment of a run. False: it does not hold.
+    pub(super) fn holds(&self, watch: &mut Watch, now: &Moment<'_>, is_commit: bool) -> bool {
+        watch.commits += usize::from(is_commit);
+        match &self.rule {
+            Rule::Never(bad) => !bad(now),
+            Rule::Always(good) => good(now),
+            Rule::Eventually { commits, good } => {
+                watch.has_come = watch.has_come || good(now);
+                watch.has_come || watch.commits < *commits
+            }
+            Rule::LeadsTo { commits, first, then } => {
+                if watch.awaited_since.is_none() && first(now) {
+                    watch.awaited_since = Some(watch.commits);
+                }
+                if watch.awaited_since.is_some() && then(now) {
+                    watch.awaited_since = None;
+                }
+                watch
+                    .awaited_since
+                    .is_none_or(|since| watch.commits < since.saturating_add(*commits))
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Invariant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Invariant").field(&self.name).finish()
+    }
+}

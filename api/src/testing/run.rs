@@ -1,0 +1,617 @@
+//! One run after the other on an engine in memory: commands are given, and every invariant is looked at behind each.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::task::Poll;
+
+use flowledger_engine_core::event::Actor;
+use flowledger_engine_core::id::{FlowDeployId, FlowInstanceId, FlowModuleId, NodeInstanceId};
+use flowledger_engine_core::instance::{FlowInstance, NodeInstance, NodeStatus};
+use flowledger_engine_core::model::element::ElementType;
+use flowledger_engine_core::time::Timestamp;
+use flowledger_event_store::{MemoryStore, Store};
+
+use super::invariant::Watch;
+use super::moment::Moment;
+use super::random::{OPERATORS, Word};
+use super::script::{Script, ScriptStep};
+use super::{FlowTest, Ran};
+use crate::blocking::BlockingEngine;
+use crate::engine::Engine;
+use crate::error::EngineError;
+use crate::host::Clock;
+use crate::operation::{
+    CommandOptions, CommitTaskParam, DeployModel, LifecycleParam, RedoRollbackParam, RollbackTaskParam,
+    RollbackToParam, StartProcessParam, TerminateProcessParam,
+};
+
+/// Runs on one store before it is thrown away.
+const RUNS_PER_STORE: u64 = 500;
+/// When time begins.
+const BEGINNING: i64 = 1_767_225_600_000;
+/// Milliseconds from one command to the next.
+const TICK: i64 = 1_000;
+
+/// An engine in memory with the tested model.
+pub(super) struct Bench<'t> {
+    test: &'t FlowTest,
+    clock: Arc<RunClock>,
+    store: Store,
+    engine: BlockingEngine,
+    deployment: FlowDeployId,
+    modules: BTreeMap<Arc<str>, FlowModuleId>,
+    /// Call activities for which the commit names the flow.
+    nameless: BTreeSet<Arc<str>>,
+    runs: u64,
+}
+
+/// What came of one run.
+pub(super) struct Played {
+    pub(super) ran: Ran,
+    /// What was done, each task by its element.
+    pub(super) script: Script,
+    /// The invariant that was broken, and what was seen.
+    pub(super) broken: Option<(Arc<str>, String)>,
+    /// The step behind which it was.
+    pub(super) at: usize,
+}
+
+/// A clock that stands still until it is moved on.
+struct RunClock(AtomicI64);
+
+impl Clock for Arc<RunClock> {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(self.0.load(Ordering::Relaxed))
+    }
+}
+
+/// A run as far as it has come.
+struct Run {
+    instance: Option<FlowInstanceId>,
+    state: Arc<FlowInstance>,
+    /// The last command that can be given again, and its answer.
+    last: Option<(Request, String)>,
+    operators: BTreeMap<NodeInstanceId, Arc<str>>,
+    watches: Vec<Watch>,
+    ran: Ran,
+}
+
+/// A command as the engine takes it.
+#[derive(Clone)]
+enum Request {
+    Start(StartProcessParam),
+    Commit(CommitTaskParam),
+    Rollback(RollbackTaskParam),
+    RollbackTo(RollbackToParam),
+    Redo(RedoRollbackParam),
+    Suspend(LifecycleParam),
+    Resume(LifecycleParam),
+    Terminate(TerminateProcessParam),
+}
+
+/// What a command was answered with.
+struct Answer {
+    code: i32,
+    text: String,
+    instance: Option<FlowInstanceId>,
+    is_error: bool,
+}
+
+impl<'t> Bench<'t> {
+    pub(super) fn new(test: &'t FlowTest) -> Result<Self, EngineError> {
+        let clock = Arc::new(RunClock(AtomicI64::new(BEGINNING)));
+        let store: Store = MemoryStore::new().into();
+        let engine = opened(test, &store, &clock)?;
+        let mut bench = Self {
+            test,
+            clock,
+            store,
+            engine,
+            deployment: FlowDeployId::new(""),
+            modules: BTreeMap::new(),
+            nameless: BTreeSet::new(),
+            runs: 0,
+        };
+        bench.deploy()?;
+        Ok(bench)
+    }
+
+    fn deploy(&mut self) -> Result<(), EngineError> {
+        self.modules.clear();
+        for (name, model) in &self.test.called {
+            let deployed = self
+                .engine
+                .deploy_model(DeployModel::new(name, &named(model, &self.modules)))?;
+            self.modules.insert(name.clone(), deployed.flow_module_id);
+        }
+        let model = named(&self.test.model, &self.modules);
+        self.deployment = self
+            .engine
+            .deploy_model(DeployModel::new("tested", &model))?
+            .flow_deploy_id;
+        self.nameless = self.test.texts().flat_map(nameless_calls).collect();
+        Ok(())
+    }
+
+    /// A store of its own for what follows, now and then.
+    fn renew(&mut self) -> Result<(), EngineError> {
+        self.runs += 1;
+        if self.runs.is_multiple_of(RUNS_PER_STORE) {
+            self.store = MemoryStore::new().into();
+            self.engine = opened(self.test, &self.store, &self.clock)?;
+            self.deploy()?;
+        }
+        self.clock.0.store(BEGINNING, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Gives commands that are still to be made out.
+    pub(super) fn play_words(&mut self, words: &[Word]) -> Result<Played, EngineError> {
+        self.renew()?;
+        let mut run = Run::new(self.test);
+        let mut script = Script::default();
+        for word in words {
+            let Some(step) = self.made_out(word, &run) else {
+                continue;
+            };
+            script.steps.push(step.clone());
+            if let Some(broken) = self.take(&mut run, &step)? {
+                return Ok(run.ended(script, Some(broken)));
+            }
+        }
+        Ok(run.ended(script, None))
+    }
+
+    /// Gives the commands of a script; those that find no task are passed over.
+    pub(super) fn play(&mut self, script: &Script) -> Result<Played, EngineError> {
+        self.renew()?;
+        let mut run = Run::new(self.test);
+        let mut done = Script::default();
+        for step in &script.steps {
+            done.steps.push(step.clone());
+            if let Some(broken) = self.take(&mut run, step)? {
+                return Ok(run.ended(done, Some(broken)));
+            }
+        }
+        Ok(run.ended(done, None))
+    }
+
+    /// What a word means where the run stands; `None` where it means nothing.
+    fn made_out(&self, word: &Word, run: &Run) -> Option<ScriptStep> {
+        let by = |by: usize| OPERATORS.get(by).map(|by| (*by).into());
+        if let Word::Start { variables, by: who } = word {
+            return Some(ScriptStep::Start {
+                variables: variables.clone(),
+                by: by(*who),
+            });
+        }
+        run.instance.as_ref()?;
+        let open = run.state.active_tasks();
+        let picked = |task: u8| -> Option<&NodeInstance> {
+            let place = usize::from(task).checked_rem(open.len())?;
+            open.get(place).copied()
+        };
+        let completed = || -> Vec<&NodeInstance> {
+            let nodes = run.state.nodes();
+            nodes
+                .filter(|node| node.is_user_task() && node.status == NodeStatus::Completed)
+                .collect()
+        };
+        Some(match word {
+            Word::Start { .. } => return None,
+            Word::Commit {
+                task,
+                variables,
+                by: who,
+            } => {
+                let task = picked(*task)?;
+                let calls = (task.element_type == ElementType::CallActivity && self.nameless.contains(&task.key))
+                    .then(|| self.modules.keys().next_back().cloned())
+                    .flatten();
+                ScriptStep::Commit {
+                    task: task.key.clone(),
+                    variables: variables.clone(),
+                    calls,
+                    by: by(*who),
+                }
+            }
+            Word::Rollback { task } => ScriptStep::Rollback {
+                task: picked(*task).or_else(|| completed().pop())?.key.clone(),
+            },
+            Word::RollbackTo { task } => {
+                let completed = completed();
+                let place = usize::from(*task).checked_rem(completed.len())?;
+                ScriptStep::RollbackTo {
+                    task: completed.get(place)?.key.clone(),
+                }
+            }
+            Word::Redo => ScriptStep::Redo,
+            Word::Hold if run.state.hold().is_some() => ScriptStep::Resume,
+            Word::Hold => ScriptStep::Suspend,
+            Word::Terminate => ScriptStep::Terminate,
+            Word::Repeat => ScriptStep::Repeat,
+            Word::Stale { task } => ScriptStep::Stale {
+                task: picked(*task)?.key.clone(),
+            },
+            Word::Unknown => ScriptStep::Unknown,
+            Word::Concurrent { task, one, other } => ScriptStep::Concurrent {
+                task: picked(*task)?.key.clone(),
+                one: one.clone(),
+                other: other.clone(),
+            },
+            Word::Restart => ScriptStep::Restart,
+        })
+    }
+
+    /// Takes a step and looks at the invariants; the one that is broken, and what is seen.
+    fn take(&mut self, run: &mut Run, step: &ScriptStep) -> Result<Option<(Arc<str>, String)>, EngineError> {
+        self.clock.0.fetch_add(TICK, Ordering::Relaxed);
+        let before = run.version();
+        run.ran.commands += 1;
+        let answers = match step {
+            ScriptStep::Restart => {
+                self.engine = opened(self.test, &self.store, &self.clock)?;
+                Vec::new()
+            }
+            ScriptStep::Repeat => match self.repeat(run)? {
+                Some(other) => return Ok(Some(("a command that is repeated is answered as before".into(), other))),
+                None => Vec::new(),
+            },
+            _ => match self.request(run, step) {
+                Some(requests) => self.give(run, &requests),
+                None => return Ok(None),
+            },
+        };
+        self.look(run)?;
+        let grown = run.version() - before;
+        run.ran.records += grown;
+        let failed = answers.iter().filter(|answer| answer.is_error).count() as u64;
+        let told = |name: &str| {
+            let texts: Vec<&str> = answers.iter().map(|answer| &*answer.text).collect();
+            Some((name.into(), texts.join("; ")))
+        };
+        match step {
+            ScriptStep::Stale { .. } | ScriptStep::Unknown if grown > 0 => {
+                return Ok(told("a command that must be refused leaves no record"));
+            }
+            ScriptStep::Concurrent { .. } if grown > 1 + failed => {
+                return Ok(told("of two commits at once one is done"));
+            }
+            ScriptStep::Restart if grown > 0 => return Ok(told("opening an engine leaves no record")),
+            _ => {}
+        }
+        let is_commit = matches!(step, ScriptStep::Commit { .. } | ScriptStep::Concurrent { .. });
+        if run.instance.is_none() {
+            return Ok(None);
+        }
+        let moment = Moment {
+            state: &run.state,
+            operators: &run.operators,
+            code: answers.last().map_or(0, |answer| answer.code),
+            is_failed_commit: is_commit && failed > 0 && grown > 0,
+        };
+        let has_committed = is_commit && grown > 0 && grown > failed;
+        for (invariant, watch) in self.test.invariants.iter().zip(&mut run.watches) {
+            if !invariant.holds(watch, &moment, has_committed) {
+                return Ok(Some((invariant.name().clone(), moment.told())));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The requests of a step; `None` where there is nothing to give them to.
+    fn request(&self, run: &mut Run, step: &ScriptStep) -> Option<Vec<Request>> {
+        let id = |place: usize| -> Arc<str> { format!("run-{}-{}-{place}", self.runs, run.ran.commands).into() };
+        let options = |by: Option<&Arc<str>>, place: usize| CommandOptions {
+            command_id: Some((&*id(place)).into()),
+            actor: by.map(|by| Actor {
+                operator: Some(by.clone()),
+                ..Actor::default()
+            }),
+            ..CommandOptions::default()
+        };
+        if let ScriptStep::Start { variables, by } = step {
+            let mut start = StartProcessParam::of_deployment(self.deployment.clone());
+            start.variables.clone_from(variables);
+            start.options = options(by.as_ref(), 0);
+            return run.instance.is_none().then(|| vec![Request::Start(start)]);
+        }
+        let instance = run.instance.clone()?;
+        let open = |key: &str| {
+            let tasks = run.state.active_tasks();
+            tasks
+                .into_iter()
+                .find(|task| &*task.key == key)
+                .map(|task| task.id.clone())
+        };
+        let commit = |task: &NodeInstanceId, place: usize| {
+            let mut commit = CommitTaskParam::new(&instance, task);
+            commit.options = options(None, place);
+            commit
+        };
+        Some(vec![match step {
+            ScriptStep::Commit {
+                task,
+                variables,
+                calls,
+                by,
+            } => {
+                let task = open(task)?;
+                let mut commit = commit(&task, 0);
+                commit.options = options(by.as_ref(), 0);
+                commit.variables.clone_from(variables);
+                let module = calls.as_ref().and_then(|calls| self.modules.get(calls));
+                commit.call_activity_flow_module_id = module.map(ToString::to_string);
+                if let Some(by) = by {
+                    run.operators.insert(task, by.clone());
+                }
+                Request::Commit(commit)
+            }
+            ScriptStep::Rollback { task } => {
+                let completed = || {
+                    let nodes = run.state.nodes().rev();
+                    let mut of_key = nodes.filter(|node| node.key == *task && node.status == NodeStatus::Completed);
+                    of_key.next().map(|node| node.id.clone())
+                };
+                let mut rollback = RollbackTaskParam::new(&instance, &open(task).or_else(completed)?);
+                rollback.options = options(None, 0);
+                Request::Rollback(rollback)
+            }
+            ScriptStep::RollbackTo { task } => {
+                let mut rollback = RollbackToParam::element(&instance, task);
+                rollback.options = options(None, 0);
+                Request::RollbackTo(rollback)
+            }
+            ScriptStep::Redo => {
+                let mut redo = RedoRollbackParam::new(&instance);
+                redo.options = options(None, 0);
+                Request::Redo(redo)
+            }
+            ScriptStep::Suspend => Request::Suspend(LifecycleParam::new(&instance, "a test").command_id(&id(0))),
+            ScriptStep::Resume => Request::Resume(LifecycleParam::new(&instance, "a test").command_id(&id(0))),
+            ScriptStep::Terminate => Request::Terminate(TerminateProcessParam::new(&instance).command_id(&id(0))),
+            ScriptStep::Stale { task } => {
+                let mut commit = commit(&open(task)?, 0);
+                commit.options.expected_version = Some(run.version().saturating_sub(1));
+                Request::Commit(commit)
+            }
+            ScriptStep::Unknown => Request::Commit(commit(&NodeInstanceId::new("nobody"), 0)),
+            ScriptStep::Concurrent { task, one, other } => {
+                let task = open(task)?;
+                let both = [one, other].into_iter().enumerate().map(|(place, variables)| {
+                    let mut commit = commit(&task, place);
+                    commit.variables.clone_from(variables);
+                    Request::Commit(commit)
+                });
+                return Some(both.collect());
+            }
+            ScriptStep::Start { .. } | ScriptStep::Repeat | ScriptStep::Restart => return None,
+        }])
+    }
+
+    /// Gives requests, all at once.
+    fn give(&self, run: &mut Run, requests: &[Request]) -> Vec<Answer> {
+        let engine = self.engine.engine();
+        let answers = match requests {
+            [one, other] => pollster::block_on(both(one.give(engine), other.give(engine))),
+            [one] => vec![pollster::block_on(one.give(engine))],
+            _ => Vec::new(),
+        };
+        if let Some(answer) = answers.first() {
+            if let Some(instance) = &answer.instance {
+                run.instance.get_or_insert_with(|| instance.clone());
+            }
+            if let [only] = requests {
+                run.last = Some((only.clone(), answer.text.clone()));
+            }
+        }
+        answers
+    }
+
+    /// Gives the last command again; what it was answered with, if it was anything else than before.
+    fn repeat(&self, run: &Run) -> Result<Option<String>, EngineError> {
+        let Some((request, before)) = &run.last else {
+            return Ok(None);
+        };
+        let version = run.version();
+        let answer = pollster::block_on(request.give(self.engine.engine()));
+        let grown = match &run.instance {
+            Some(instance) => self.state_of(instance)?.commands.len() as u64 - version,
+            None => 0,
+        };
+        Ok((answer.text != *before || grown > 0).then(|| format!("first {before}, then {}", answer.text)))
+    }
+
+    fn look(&self, run: &mut Run) -> Result<(), EngineError> {
+        if let Some(instance) = &run.instance {
+            run.state = self.state_of(instance)?;
+        }
+        Ok(())
+    }
+
+    fn state_of(&self, instance: &FlowInstanceId) -> Result<Arc<FlowInstance>, EngineError> {
+        let engine = self.engine.engine();
+        pollster::block_on(engine.executor().load::<FlowInstance>(instance.id().to_bytes()))
+    }
+}
+
+impl Run {
+    fn new(test: &FlowTest) -> Self {
+        Self {
+            instance: None,
+            state: Arc::default(),
+            last: None,
+            operators: BTreeMap::new(),
+            watches: vec![Watch::default(); test.invariants.len()],
+            ran: Ran {
+                runs: 1,
+                ..Ran::default()
+            },
+        }
+    }
+
+    fn version(&self) -> u64 {
+        self.state.commands.len() as u64
+    }
+
+    fn ended(self, script: Script, broken: Option<(Arc<str>, String)>) -> Played {
+        Played {
+            ran: self.ran,
+            at: script.steps.len().saturating_sub(1),
+            script,
+            broken,
+        }
+    }
+}
+
+impl Request {
+    async fn give(&self, engine: &Engine) -> Answer {
+        match self {
+            Self::Start(param) => answer(engine.start_process(param.clone()).await.map(|done| {
+                let instance = done.flow_instance_id.clone();
+                (done.err_code, serde_json::to_string(&done), instance)
+            })),
+            Self::Commit(param) => answer(
+                engine
+                    .commit_task(param.clone())
+                    .await
+                    .map(|done| (done.err_code, serde_json::to_string(&done), None)),
+            ),
+            Self::Rollback(param) => answer(
+                engine
+                    .rollback_task(param.clone())
+                    .await
+                    .map(|done| (done.err_code, serde_json::to_string(&done), None)),
+            ),
+            Self::RollbackTo(param) => answer(
+                engine
+                    .rollback_to(param.clone())
+                    .await
+                    .map(|done| (done.err_code, serde_json::to_string(&done), None)),
+            ),
+            Self::Redo(param) => answer(
+                engine
+                    .redo_rollback(param.clone())
+                    .await
+                    .map(|done| (done.err_code, serde_json::to_string(&done), None)),
+            ),
+            Self::Suspend(param) => answer(
+                engine
+                    .suspend_instance(param.clone())
+                    .await
+                    .map(|done| (done.err_code, serde_json::to_string(&done), None)),
+            ),
+            Self::Resume(param) => answer(
+                engine
+                    .resume_instance(param.clone())
+                    .await
+                    .map(|done| (done.err_code, serde_json::to_string(&done), None)),
+            ),
+            Self::Terminate(param) => answer(
+                engine
+                    .terminate_process(param.clone())
+                    .await
+                    .map(|done| (done.err_code, serde_json::to_string(&done), None)),
+            ),
+        }
+    }
+}
+
+type Done = (i32, Result<String, serde_json::Error>, Option<FlowInstanceId>);
+
+fn answer(done: Result<Done, EngineError>) -> Answer {
+    match done {
+        Ok((code, text, instance)) => Answer {
+            code,
+            text: text.unwrap_or_default(),
+            instance,
+            is_error: false,
+        },
+        Err(error) => Answer {
+            code: error.err_code(),
+            text: error.to_string(),
+            instance: None,
+            is_error: true,
+        },
+    }
+}
+
+/// Waits for two at once, each going on whenever it can, the first one first.
+async fn both(one: impl Future<Output = Answer>, other: impl Future<Output = Answer>) -> Vec<Answer> {
+    let (mut one, mut other) = (pin!(one), pin!(other));
+    let (mut first, mut second) = (None, None);
+    std::future::poll_fn(|context| {
+        if first.is_none()
+            && let Poll::Ready(answer) = one.as_mut().poll(context)
+        {
+            first = Some(answer);
+        }
+        if second.is_none()
+            && let Poll::Ready(answer) = other.as_mut().poll(context)
+        {
+            second = Some(answer);
+        }
+        if first.is_some() && second.is_some() {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    })
+    .await;
+    first.into_iter().chain(second).collect()
+}
+
+fn opened(test: &FlowTest, store: &Store, clock: &Arc<RunClock>) -> Result<BlockingEngine, EngineError> {
+    let builder = Engine::builder()
+        .store(store.clone())
+        .profile(test.profile)
+        .clock(clock.clone());
+    let builder = match test.hook.clone() {
+        Some(hook) => builder.hook_fn("test", move |call| Ok(hook(call))),
+        None => builder,
+    };
+    Ok(builder.open()?.blocking())
+}
+
+/// A model in which the names of called flows are the ids of their modules.
+fn named(model: &str, modules: &BTreeMap<Arc<str>, FlowModuleId>) -> String {
+    let Ok(mut json) = serde_json::from_str::<serde_json::Value>(model) else {
+        return model.to_owned();
+    };
+    let elements = json
+        .get_mut("flowElementList")
+        .and_then(serde_json::Value::as_array_mut);
+    let mut has_changed = false;
+    for element in elements.into_iter().flatten() {
+        let Some(called) = element.pointer_mut("/properties/callActivityFlowModuleId") else {
+            continue;
+        };
+        if let Some(module) = called.as_str().and_then(|name| modules.get(name)) {
+            *called = module.to_string().into();
+            has_changed = true;
+        }
+    }
+    if has_changed {
+        json.to_string()
+    } else {
+        model.to_owned()
+    }
+}
+
+/// The call activities of a model that do not say which flow they run.
+fn nameless_calls(model: &str) -> Vec<Arc<str>> {
+    let limits = crate::ModelLimits::default();
+    let Ok(model) = flowledger_engine_core::model::parse::parse(model, &limits) else {
+        return Vec::new();
+    };
+    let calls = model
+        .elements()
+        .iter()
+        .filter(|element| element.element_type == ElementType::CallActivity);
+    calls
+        .filter(|call| call.text_property("callActivityFlowModuleId").is_none())
+        .map(|call| call.key.clone())
+        .collect()
+}
