@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 use flowledger::{
-    Actor, AnyRecord, BlockingEngine, CommitTaskParam, DebugPosition, Debugger, Engine, FlowInstanceId, FoundIn,
-    InstanceQuery, LogRecord, Profile, ResultCode, RollbackTaskParam, StartProcessParam, Step, Timestamp,
+    Actor, AnyRecord, BlockingEngine, CommitTaskParam, DebugPosition, Debugger, Engine, FlowInstanceId, ForkParam,
+    FoundIn, InstanceQuery, LogRecord, Profile, ResultCode, RollbackTaskParam, StartProcessParam, Step, Timestamp,
 };
 use flowledger_tests::differential::drive;
 use flowledger_tests::engine_subject::EngineSubject;
@@ -533,6 +533,27 @@ fn every_command_and_event_of_a_log_is_found_by_its_name() {
         }
     }
     assert!(names.len() > 25, "{names:?}");
+}
+
+#[test]
+fn debugger_of_a_fork_goes_on_where_the_fork_does() {
+    let (engine, instance) = line();
+    let fork = engine
+        .fork(ForkParam::new(InstanceQuery::new(instance.clone()).as_of(1)))
+        .expect("a fork");
+    let what_if = fork.engine().blocking();
+    let ask = what_if.debugger(&instance).expect("a debugger").user_tasks()[0]
+        .node_instance_id
+        .clone();
+    what_if
+        .commit_task(CommitTaskParam::new(&instance, &ask).variable("days", 9))
+        .expect("committed");
+    let debugger = what_if.debugger(&instance).expect("a debugger");
+    assert_eq!(
+        (debugger.records().len(), debugger.variables()["days"].value.to_string()),
+        (2, "9".to_owned())
+    );
+    assert_eq!(engine.debugger(&instance).expect("a debugger").records().len(), 3);
 }
 
 #[test]

@@ -25,6 +25,11 @@ impl Clock for Set {
 
 /// A leave of the examples: approved, walked back, approved for fewer days, put on file. A command a minute.
 fn leave() -> (BlockingEngine, FlowInstanceId) {
+    leave_with(60_000)
+}
+
+/// The same with so many milliseconds between commands.
+fn leave_with(pause: i64) -> (BlockingEngine, FlowInstanceId) {
     let nine: Timestamp = "2026-03-02T09:00:00Z".parse().unwrap();
     let clock = Set(Arc::new(AtomicI64::new(nine.millis())));
     let engine = Engine::builder()
@@ -39,7 +44,7 @@ fn leave() -> (BlockingEngine, FlowInstanceId) {
         .unwrap()
         .flow_module_id;
     let options = |operator: &str, id: &str| {
-        clock.0.fetch_add(60_000, Ordering::Relaxed);
+        clock.0.fetch_add(pause, Ordering::Relaxed);
         CommandOptions {
             actor: Some(Actor {
                 operator: Some(operator.into()),
@@ -140,6 +145,19 @@ fn wide_terminal_has_a_column_for_variables_and_says_more() {
     assert!(
         first.contains("Outline") && first.contains("Records") && first.contains("Variables"),
         "{first}"
+    );
+}
+
+#[test]
+fn records_of_several_days_have_dates() {
+    let (engine, instance) = leave_with(30 * 3_600_000);
+    let app = app(&engine, &instance);
+    let shown = printed(&app, SIZE);
+    assert!(shown.contains("commitTask request  Lin 03-04 21:00"), "{shown}");
+    let wide = printed(&app, (160, 30));
+    assert!(
+        wide.contains("Lin 2026-03-04T21:00:00") && wide.contains("v5 Wu 03-08 15:00"),
+        "{wide}"
     );
 }
 

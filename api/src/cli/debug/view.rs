@@ -24,6 +24,8 @@ const WIDE: u16 = 130;
 const WIDE_PANE: usize = 64;
 /// From this width of a pane on, its rows say the types of elements and the times of values.
 const ROOMY_PANE: usize = 44;
+/// A day of UTC.
+const DAY_MS: i64 = 86_400_000;
 /// Cells that a person's name gets.
 const MOST_OF_NAME: usize = 12;
 /// Cells of a row's left part that its right part may not take.
@@ -381,6 +383,7 @@ fn records(app: &App, theme: Theme, cells: usize, height: usize) -> Listed {
         .saturating_sub(1);
     let seen = window(all.len(), here, height);
     let digits = all.len().to_string().len();
+    let is_one_day = is_one_day(app);
     let rows = all.iter().enumerate().skip(seen.start).take(seen.len());
     let rows = rows.map(|(place, record)| {
         let envelope = record.log.record.envelope();
@@ -402,19 +405,38 @@ fn records(app: &App, theme: Theme, cells: usize, height: usize) -> Listed {
         };
         Row {
             left,
-            right: when_and_who(record, cells),
+            right: when_and_who(record, cells, is_one_day),
             style,
         }
     });
     ("Records".to_owned(), rows.collect(), here.checked_sub(seen.start))
 }
 
+/// Whether all records are of one day, so that times need no dates.
+fn is_one_day(app: &App) -> bool {
+    let records = app.debugger().records();
+    let day = |record: &DebugRecord| record.log.record.envelope().recorded_at.millis().div_euclid(DAY_MS);
+    records.first().map(day) == records.last().map(day)
+}
+
+/// A time in a few cells: to the second, or with its date to the minute.
+fn short_time(time: &str, is_one_day: bool) -> String {
+    let short = if is_one_day {
+        time.get(11..19).map(ToOwned::to_owned)
+    } else {
+        time.get(5..16).map(|short| short.replace('T', " "))
+    };
+    short.unwrap_or_default()
+}
+
 /// Who gave the command, and when.
-fn when_and_who(record: &DebugRecord, cells: usize) -> Vec<String> {
+fn when_and_who(record: &DebugRecord, cells: usize, is_one_day: bool) -> Vec<String> {
     let envelope = record.log.record.envelope();
     let time = envelope.recorded_at.to_string();
-    let seen = if cells >= WIDE_PANE { 0..19 } else { 11..19 };
-    let time = time.get(seen).unwrap_or(&time);
+    let time = match (time.get(..19), cells >= WIDE_PANE) {
+        (Some(whole), true) => whole.to_owned(),
+        _ => short_time(&time, is_one_day),
+    };
     let actor = &envelope.actor;
     let name = actor.operator.as_deref().or(actor.caller.as_deref());
     let name = name
@@ -422,7 +444,7 @@ fn when_and_who(record: &DebugRecord, cells: usize) -> Vec<String> {
         .map(|name| fit(&plain(name), MOST_OF_NAME));
     match name {
         Some(name) => vec![format!("{name} {time}"), name],
-        None => vec![time.to_owned(), String::new()],
+        None => vec![time, String::new()],
     }
 }
 
@@ -437,12 +459,13 @@ fn variables(app: &App, theme: Theme, cells: usize, height: usize) -> Listed {
         return (title, vec![Row::new("  none".to_owned(), faint())], None);
     }
     let seen = window(all.len(), app.variable, height);
+    let is_one_day = is_one_day(app);
     let rows = all.iter().enumerate().skip(seen.start).take(seen.len());
-    let rows = rows.map(|(place, row)| variable_row(row, theme, place == app.variable, cells));
+    let rows = rows.map(|(place, row)| variable_row(row, theme, place == app.variable, (cells, is_one_day)));
     (title, rows.collect(), app.variable.checked_sub(seen.start))
 }
 
-fn variable_row(row: &VariableRow, theme: Theme, is_here: bool, cells: usize) -> Row {
+fn variable_row(row: &VariableRow, theme: Theme, is_here: bool, (cells, is_one_day): (usize, bool)) -> Row {
     let value = |written: &Written| plain(&words::value(&written.value)).into_owned();
     let told = match (&row.now, &row.before) {
         (Some(now), None) if row.is_changed => format!("{} (new)", value(now)),
@@ -459,25 +482,25 @@ fn variable_row(row: &VariableRow, theme: Theme, is_here: bool, cells: usize) ->
             changed_mark(row.is_changed),
             plain(&row.key)
         ),
-        right: row.now.as_ref().map(|now| written_by(now, cells)).unwrap_or_default(),
+        right: row
+            .now
+            .as_ref()
+            .map(|now| written_by(now, cells, is_one_day))
+            .unwrap_or_default(),
         style,
     }
 }
 
 /// The version that wrote a value, by whom and when.
-fn written_by(written: &Written, cells: usize) -> Vec<String> {
+fn written_by(written: &Written, cells: usize, is_one_day: bool) -> Vec<String> {
     let version = format!("v{}", written.version);
     let name = written.operator.as_ref();
     let by = name.map_or(version.clone(), |name| {
         format!("{version} {}", fit(&plain(name), MOST_OF_NAME))
     });
-    let time = written.time.to_string();
-    let when = time.get(11..19).filter(|_| cells >= ROOMY_PANE);
-    let mut parts = vec![by, version];
-    if let (Some(when), Some(by)) = (when, parts.first()) {
-        parts.insert(0, format!("{by} {when}"));
-    }
-    parts
+    let when = short_time(&written.time.to_string(), is_one_day);
+    let with_time = Some(format!("{by} {when}")).filter(|_| cells >= ROOMY_PANE);
+    with_time.into_iter().chain([by, version]).collect()
 }
 
 fn events(app: &App, theme: Theme, cells: usize, height: usize) -> Listed {
