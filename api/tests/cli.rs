@@ -2020,6 +2020,12 @@ fn models_and_instances_are_drawn() {
         assert!(drawn.contains("data-key=\"lead\"") && !drawn.contains("class=\"node user-task active\""));
     }
     assert_eq!(code(&shell.json(1, &["draw", "nobody"])), 4008);
+    let missing = shell.run(&["draw", "lave.json"]);
+    assert!(
+        missing.status == 2 && missing.err.contains("lave.json cannot be read"),
+        "{}",
+        missing.err
+    );
     assert_eq!(code(&shell.json(1, &["draw", &instance, "--as-of", "9"])), 7417);
     assert_eq!(code(&shell.json(2, &["draw", &example("leave"), "--as-of", "1"])), 2001);
     shell.write("broken.json", "{");

@@ -94,7 +94,9 @@ pub(crate) fn run(session: &Session, args: DrawArgs) -> Result<(), Failure> {
         },
     };
     let path = Path::new(&args.what);
-    let (drawing, version) = if path.is_file() {
+    // What looks like a file is told as one that is missing, and not as an unknown id.
+    let names_file = path.extension().is_some_and(|extension| extension == "json") || path.components().count() > 1;
+    let (drawing, version) = if path.is_file() || names_file {
         if args.as_of.is_given() {
             return Err(session.unusable("--as-of goes with an instance; a file has no past"));
         }
