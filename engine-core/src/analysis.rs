@@ -14,6 +14,7 @@ mod net;
 mod replay;
 pub mod report;
 mod script;
+mod scripting;
 
 #[cfg(test)]
 mod tests;
@@ -94,7 +95,7 @@ pub fn variable_reads(text: &str) -> Vec<VariableRead> {
 #[derive(Clone)]
 struct Proved {
     report: ProofReport,
-    completion: Option<findings::Completion>,
+    completion: Option<scripting::Completion>,
 }
 
 fn prove(text: &str, param: &ProveParam, around: &mut Vec<Arc<str>>) -> Proved {

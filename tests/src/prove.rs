@@ -1,4 +1,4 @@
-//! Runs the scripts of proofs in the engine, through its operations alone, and looks whether they show what they say.
+//! Runs the scripts of proofs in the engine, through its operations and its log, and looks whether they show what they say.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -14,14 +14,11 @@ use flowledger::{
 };
 
 use flowledger_engine_core::decider::Decider as _;
-use flowledger_engine_core::instance::FlowInstance;
+use flowledger_engine_core::instance::{FlowInstance, FlowStatus};
 
 use crate::brute::{Brute, brute};
 use crate::dice::Dice;
 use crate::scenario::Flow;
-
-/// A status of node instances and flow instances.
-const ACTIVE: i32 = 2;
 
 /// What hooks are to answer in the command at hand.
 #[derive(Default)]
@@ -37,6 +34,9 @@ struct Bench {
     modules: BTreeMap<Arc<str>, String>,
     instance: Option<FlowInstanceId>,
     code: i32,
+    /// The fold of the instance's records, and up to where the log was read for it.
+    state: FlowInstance,
+    position: u64,
 }
 
 /// A flow that stands in for one that a model calls and nobody knows.
@@ -299,6 +299,8 @@ impl Bench {
             modules: BTreeMap::new(),
             instance: None,
             code: 0,
+            state: FlowInstance::default(),
+            position: 0,
         }
     }
 
@@ -327,6 +329,7 @@ impl Bench {
                 let result = self.engine.start_process(start);
                 self.code = code_of(&result);
                 self.instance = result.ok().and_then(|result| result.flow_instance_id);
+                self.follow();
                 Ok(())
             }
             ScriptStep::Commit {
@@ -348,6 +351,7 @@ impl Bench {
                 commit.call_activity_flow_module_id = calls.as_ref().map(|name| self.modules[name].clone());
                 let result = self.engine.commit_task(commit);
                 self.code = code_of(&result);
+                self.follow();
                 Ok(())
             }
         }
@@ -363,27 +367,28 @@ impl Bench {
 
     /// The tasks that wait, in the order of their branches: the fold of the instance's records.
     fn tasks(&self) -> Vec<(Arc<str>, NodeInstanceId)> {
-        let state = self.state();
-        let tasks = state.active_tasks();
+        let tasks = self.state.active_tasks();
         tasks.iter().map(|node| (node.key.clone(), node.id.clone())).collect()
     }
 
-    /// The fold of the instance's records.
-    fn state(&self) -> FlowInstance {
-        let mut state = FlowInstance::default();
+    /// Folds in what the last command has recorded: only one instance runs at a time.
+    fn follow(&mut self) {
+        if self.instance.is_none() {
+            self.state = FlowInstance::default();
+        }
         let records = self
-            .instance
-            .clone()
-            .map(|instance| self.engine.instance_records(instance));
-        for record in records
-            .into_iter()
-            .flat_map(|records| records.expect("the instance exists"))
-        {
+            .engine
+            .log_records(self.position, 100)
+            .expect("the log can be read");
+        for record in records {
+            self.position = record.position;
             if let AnyRecord::Instance(record) = record.record {
-                state.apply_record(&record);
+                if record.given.envelope.version == 1 {
+                    self.state = FlowInstance::default();
+                }
+                self.state.apply_record(&record);
             }
         }
-        state
     }
 
     fn waiting(&self) -> Vec<Arc<str>> {
@@ -393,8 +398,7 @@ impl Bench {
     }
 
     fn runs(&self) -> bool {
-        let instance = self.instance.clone().map(|id| self.engine.get_flow_instance(id));
-        matches!(instance, Some(Ok(found)) if found.flow_instance_bo.status == ACTIVE)
+        self.instance.is_some() && self.state.status() == FlowStatus::Running
     }
 
     fn events(&self) -> Vec<InstanceEvent> {
@@ -411,7 +415,7 @@ impl Bench {
 
     /// Whether a sequence flow was taken. A branch that was opened may never have begun.
     fn is_taken(&self, flow: &str) -> bool {
-        let state = self.state();
+        let state = &self.state;
         let begins = |branch| state.branch(branch).is_some_and(|branch| &*branch.flow == flow);
         let has_begun = state.nodes().any(|node| {
             let arrivals = node.join.iter().flat_map(|join| &join.arrivals);
@@ -434,7 +438,7 @@ impl Bench {
             Expectation::NotTaken { flow } => !self.is_taken(flow),
             Expectation::Taken { flow, also } => {
                 // With the values that the gateway went by, the other condition holds too.
-                let state = self.state();
+                let state = &self.state;
                 let condition = CompiledExpression::compile(&condition_of(model, also));
                 self.events().iter().any(|event| match event {
                     InstanceEvent::BranchTaken { node, flow: taken, .. } if taken == flow => {
@@ -449,7 +453,7 @@ impl Bench {
             }
             Expectation::Twice { element } => self.waiting().iter().filter(|key| *key == element).count() > 1,
             Expectation::InsideBlock { element, fork } => {
-                let state = self.state();
+                let state = &self.state;
                 let join = join_of(model, fork);
                 let times = if element == fork { 2 } else { 1 };
                 let mut seen = 0;

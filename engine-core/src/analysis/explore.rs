@@ -96,7 +96,7 @@ struct Tried {
     trace: Trace,
 }
 
-/// Explores at most `most` states; with `stops_at_conflict`, until the watched join has seen one.
+/// Explores at most `most` states; where a variable is watched, until its join has seen a conflict.
 pub(super) fn explore(machine: &Machine<'_, '_>, watched: Option<&Watched>, most: usize) -> Explored {
     let mut search = Search {
         machine,

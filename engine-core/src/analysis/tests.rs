@@ -169,3 +169,49 @@ fn bound_on_states_is_named() {
     assert!(report.unknowns[0].why.contains("more than 2 states"), "{report:#?}");
     assert!(!report.searched.is_complete);
 }
+
+#[test]
+fn tasks_that_cannot_disturb_each_other_are_not_tried_in_every_order() {
+    let branch = |name: &str| format!("fork1>{name}1; {name}1>{name}2; {name}2>{name}3; {name}3>join1");
+    let sketch = format!(
+        "start>fork1; {}; {}; {}; join1>end",
+        branch("a"),
+        branch("b"),
+        branch("c")
+    );
+    let report = prove(&sketch);
+    assert_eq!(report.verdict, Verdict::Sound, "{report:#?}");
+    // All orders of the tasks come to 4 * 4 * 4 - 1 states.
+    assert!(
+        report.searched.states < 20 && report.searched.put_off > 0,
+        "{:?}",
+        report.searched
+    );
+}
+
+#[test]
+fn number_may_lie_between_two_whole_ones() {
+    check(
+        "start>a; a>gate; gate>b[n <= 3]; gate>end[n >= 4]; b>end",
+        &["Faulty", "condition-gap gate: start {}; commit a {n: 3.5}"],
+    );
+    check(
+        "start>a; a>gate; gate>b[n < m]; gate>c[n > m]; gate>end[n == m]; b>end; c>end",
+        &["Sound"],
+    );
+    check(
+        "start>a; a>gate; gate>b[n < m]; gate>end[n > m]; b>end",
+        &["Faulty", "condition-gap gate: start {}; commit a {m: -2, n: -2}"],
+    );
+}
+
+#[test]
+fn hook_may_answer_anything() {
+    check(
+        "start>a; a>hook1; hook1>hook2[n > 3]; hook1>end[n <= 3]; hook2>b[n < 2]; hook2>end[n >= 2]; b>end",
+        &["Sound"],
+    );
+    let report = prove("start>a; a>hook1; hook1>b[n > 3]; hook1>end[n < 3]; b>end");
+    let words: Vec<String> = report.findings.iter().map(|finding| finding.script.words()).collect();
+    assert_eq!(words, ["start {}; commit a {} (the hook at hook1 answers {n: 3})"]);
+}
