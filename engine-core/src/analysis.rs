@@ -33,6 +33,8 @@ use crate::profile::Profile;
 
 /// States that are explored unless the caller says otherwise.
 pub const DEFAULT_STATES: usize = 20_000;
+/// Elements of the largest model that is looked at.
+pub const MAX_ELEMENTS: usize = 5_000;
 /// Levels of call activities that are followed.
 const MAX_CALLS: usize = 10;
 
@@ -108,6 +110,14 @@ fn prove(text: &str, param: &ProveParam, around: &mut Vec<Arc<str>>) -> Proved {
             };
         }
     };
+    if model.elements().len() > MAX_ELEMENTS {
+        let mut report = ProofReport::empty(param);
+        report.unknown(Vec::new(), format!("the model has more than {MAX_ELEMENTS} elements"));
+        return Proved {
+            report,
+            completion: None,
+        };
+    }
     let called = called(&model, param, around);
     Prover::new(&model, param, called).prove()
 }

@@ -48,7 +48,7 @@ fn brings(net: &Net<'_>, task: usize) -> BTreeSet<Arc<str>> {
 pub(super) fn meetings(net: &Net<'_>, explored: &Explored) -> Vec<Watched> {
     let mut found = Vec::new();
     for fork in (0..net.len()).filter(|at| matches!(net.node(*at), Node::Fork { .. })) {
-        for join in net.joins_of(fork) {
+        for join in net.joins_of(fork).iter().copied() {
             let Node::Join { rule, .. } = net.node(join) else {
                 continue;
             };

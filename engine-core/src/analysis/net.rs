@@ -80,6 +80,8 @@ pub(super) struct Net<'m> {
     conditions: Vec<Option<Condition>>,
     /// Sequence flows that lead on, with the node each leads to; `None` where there is none.
     ways: Vec<Vec<Way>>,
+    /// Of each fork: the joins that join its branches.
+    joins: BTreeMap<usize, Vec<usize>>,
     live_in: Vec<Names>,
     live_out: Vec<Names>,
     /// What a watched variable's writers leave alone.
@@ -115,10 +117,7 @@ impl<'m> Net<'m> {
         let forks: BTreeMap<usize, Names> = (0..self.len())
             .filter(|at| matches!(self.node(*at), Node::Fork { .. }))
             .map(|fork| {
-                let names = self
-                    .joins_of(fork)
-                    .into_iter()
-                    .flat_map(|join| self.live_out(join).clone());
+                let names = self.joins_of(fork).iter().flat_map(|join| self.live_out(*join).clone());
                 (fork, names.collect::<Names>())
             })
             .filter(|(_, names)| !names.is_empty())
@@ -160,6 +159,7 @@ impl<'m> Net<'m> {
             nodes: Vec::new(),
             conditions: elements.iter().map(|_| None).collect(),
             ways: elements.iter().map(|element| ways(model, element)).collect(),
+            joins: BTreeMap::new(),
             live_in: vec![Names::new(); elements.len()],
             live_out: vec![Names::new(); elements.len()],
             untouched: vec![Names::new(); elements.len()],
@@ -181,6 +181,11 @@ impl<'m> Net<'m> {
             .iter()
             .map(|element| node(&net, element, roles.get(&element.key)))
             .collect();
+        for (at, node) in net.nodes.iter().enumerate() {
+            if let Node::Join { fork, .. } = node {
+                net.joins.entry(*fork).or_default().push(at);
+            }
+        }
         if let Some(watched) = watched {
             let variable = net.of_root(&watched.name);
             for (at, untouched) in net.untouched.iter_mut().enumerate() {
@@ -315,7 +320,8 @@ impl<'m> Net<'m> {
             .saturating_add(2);
         for _ in 0..rounds {
             let mut is_settled = true;
-            for at in 0..self.len() {
+            // Models are mostly written from the start to the end, and this goes the other way.
+            for at in (0..self.len()).rev() {
                 let (live_in, live_out) = self.live_at(at);
                 for (slots, found) in [(&mut self.live_in, live_in), (&mut self.live_out, live_out)] {
                     if let Some(slot) = slots.get_mut(at)
@@ -346,7 +352,7 @@ impl<'m> Net<'m> {
         }
         if matches!(self.node(at), Node::Fork { .. }) {
             for join in self.joins_of(at) {
-                out.extend(self.live_out(join));
+                out.extend(self.live_out(*join));
             }
         }
         let out = self.whole(&out);
@@ -360,12 +366,8 @@ impl<'m> Net<'m> {
     }
 
     /// The joins that join the branches of a fork.
-    pub(super) fn joins_of(&self, fork: usize) -> Vec<usize> {
-        let nodes = self.nodes.iter().enumerate();
-        nodes
-            .filter(|(_, node)| matches!(node, Node::Join { fork: of, .. } if *of == fork))
-            .map(|(at, _)| at)
-            .collect()
+    pub(super) fn joins_of(&self, fork: usize) -> &[usize] {
+        self.joins.get(&fork).map_or(&[], Vec::as_slice)
     }
 
     /// Nodes that a token can come to from some ways, not going on from where `stops` says.
@@ -385,7 +387,7 @@ impl<'m> Net<'m> {
             .filter(|at| matches!(self.node(*at), Node::Fork { .. }))
             .collect();
         for fork in forks {
-            let joins: BTreeSet<usize> = self.joins_of(fork).into_iter().collect();
+            let joins: BTreeSet<usize> = self.joins_of(fork).iter().copied().collect();
             let stops = |at: usize| at == fork || joins.contains(&at);
             let mut seen: BTreeMap<usize, usize> = BTreeMap::new();
             for way in self.ways(fork) {

@@ -215,3 +215,19 @@ fn hook_may_answer_anything() {
     let words: Vec<String> = report.findings.iter().map(|finding| finding.script.words()).collect();
     assert_eq!(words, ["start {}; commit a {} (the hook at hook1 answers {n: 3})"]);
 }
+
+#[test]
+fn long_models_are_looked_at_up_to_a_bound() {
+    let chain = |tasks: usize| {
+        let way = |task: usize| format!("t{}>t{task}", task - 1);
+        let ways: Vec<String> = (1..tasks).map(way).collect();
+        let last = tasks - 1;
+        format!(
+            "start>t0; {}; t{last}>gate; gate>end[n > 1]; gate>t0[n <= 1]",
+            ways.join("; ")
+        )
+    };
+    assert_eq!(prove(&chain(400)).verdict, Verdict::Sound);
+    let report = prove(&chain(3_000));
+    assert_eq!((report.verdict, report.unknowns.len()), (Verdict::Unknown, 1));
+}
