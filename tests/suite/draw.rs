@@ -439,6 +439,11 @@ fn nothing_in_a_model_becomes_anything_but_text() {
         "nothing that can be shown is lost"
     );
 
+    let long = "start -> a_long_name_without_any_blank_that_breaks_into_lines -> end";
+    assert!(
+        mermaid(&sketch(long))
+            .contains("(\"a#95;long#95;name#95;without#95;any#95;blank#95;that#95;breaks#95;into#95;lines\")")
+    );
     let text = draw_model(evil, &model.to_string(), Overlay::default(), MERMAID).expect("drawn");
     assert_eq!(text.lines().count(), 4 + 4 + 4, "{text}");
     for line in text.lines().skip(4) {

@@ -90,6 +90,8 @@ pub(super) struct Figure<'a> {
     pub(super) key: Option<&'a str>,
     /// Its name, in lines.
     pub(super) name: Vec<String>,
+    /// Its name as it is.
+    pub(super) whole: &'a str,
     /// What a viewer tells of it.
     pub(super) title: String,
     pub(super) mark: Option<&'a Mark>,
@@ -203,13 +205,14 @@ impl<'a> Figures<'a> {
                 shape: Shape::Junction,
                 key: None,
                 name: Vec::new(),
+                whole: "",
                 title: "a sequence flow leads to another".to_owned(),
                 mark: None,
             })
         })
     }
 
-    fn missing(&mut self, key: Option<&Arc<str>>) -> usize {
+    fn missing(&mut self, key: Option<&'a Arc<str>>) -> usize {
         let title = key.map_or_else(
             || "the model names nothing here".to_owned(),
             |key| format!("no element has the key {key}"),
@@ -218,6 +221,7 @@ impl<'a> Figures<'a> {
             shape: Shape::Missing,
             key: None,
             name: key.map(|key| wrapped(key, SMALL, NAME_WIDTH, 1)).unwrap_or_default(),
+            whole: key.map_or("", |key| key),
             title,
             mark: None,
         })
@@ -249,21 +253,19 @@ impl<'a> Figures<'a> {
 
 fn node<'a>(element: &'a Element, shape: Shape, panel: &'a Panel<'_>) -> Figure<'a> {
     let mark = panel.overlay.marks.get(&element.key);
+    // A task without a name is told from others by its key.
+    let is_nameless = shape.is_box() && element.name().trim().is_empty();
+    let whole = if is_nameless { &*element.key } else { element.name() };
     let name = if shape.is_box() {
-        // A task without a name is told from others by its key.
-        let name = if element.name().trim().is_empty() {
-            &*element.key
-        } else {
-            element.name()
-        };
-        wrapped(name, NAME, 2 * TASK.0 - 14, 3)
+        wrapped(whole, NAME, 2 * TASK.0 - 14, 3)
     } else {
-        wrapped(element.name(), SMALL, NAME_WIDTH, 3)
+        wrapped(whole, SMALL, NAME_WIDTH, 3)
     };
     Figure {
         shape,
         key: Some(&element.key),
         name,
+        whole,
         title: title(element, &[], mark),
         mark,
     }

@@ -75,7 +75,11 @@ fn node(figure: &Figure<'_>) -> String {
     let told = badges
         .iter()
         .map(|(look, text)| format!("({})", format!("{} {text}", class(*look)).trim_end()));
-    let words: Vec<String> = figure.name.iter().cloned().chain(told).collect();
+    let words: Vec<String> = Some(figure.whole.trim().to_owned())
+        .filter(|name| !name.is_empty())
+        .into_iter()
+        .chain(told)
+        .collect();
     let label = quoted(&words.join(" "));
     let signed = |sign: &str| quoted(format!("{sign} {}", words.join(" ")).trim_end());
     match figure.shape {
