@@ -27,17 +27,19 @@
 //!     .check();
 //! ```
 
+mod coverage;
 mod example;
 mod invariant;
 mod moment;
+mod mutant;
 mod random;
 mod run;
 mod script;
 mod shrink;
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use flowledger_engine_core::context::HookCall;
@@ -46,9 +48,11 @@ use flowledger_engine_core::variables::InstanceData;
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
+pub use self::coverage::{Coverage, Share};
 pub use self::example::Example;
 pub use self::invariant::Invariant;
 pub use self::moment::Moment;
+pub use self::mutant::{Mutant, MutationScore};
 pub use self::random::{Values, Words, variables};
 use self::run::Bench;
 pub use self::script::{Script, ScriptStep};
@@ -241,6 +245,30 @@ impl FlowTest {
     /// # Errors
     /// [`TestError::Broken`] with the shortest way; [`TestError::Engine`] for a model that does not deploy.
     pub fn run(&self) -> Result<Ran, TestError> {
+        self.try_all(None)
+    }
+
+    /// The same, and how much of the model the runs have come to.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub fn cover(&self) -> Result<(Ran, Coverage), TestError> {
+        let coverage = Mutex::new(Coverage::of(&self.model));
+        let ran = self.try_all(Some(&coverage))?;
+        Ok((ran, coverage.into_inner().unwrap_or_else(PoisonError::into_inner)))
+    }
+
+    /// How many mutants of the model this test tells from the model: of those that deploy, how many break an invariant. Each
+    /// costs the runs of a whole test.
+    ///
+    /// # Errors
+    /// As [`Self::run`], for the model itself.
+    pub fn mutation_score(&self) -> Result<MutationScore, TestError> {
+        self.run()?;
+        mutant::score(self)
+    }
+
+    fn try_all(&self, coverage: Option<&Mutex<Coverage>>) -> Result<Ran, TestError> {
         let values = Values::of(self.texts());
         let next = AtomicU64::new(0);
         let first_found = AtomicU64::new(u64::MAX);
@@ -250,20 +278,25 @@ impl FlowTest {
             let mut bench = Bench::new(self)?;
             let mut ran = Ran::default();
             let mut found: Option<FirstFound> = None;
+            let mut covered = coverage.map(|_| Coverage::of(&self.model));
             loop {
                 let case = next.fetch_add(1, Ordering::Relaxed);
-                if case >= u64::from(self.cases) || case > first_found.load(Ordering::Relaxed) {
+                let number = u32::try_from(case).unwrap_or(u32::MAX);
+                if number >= self.cases || case > first_found.load(Ordering::Relaxed) {
+                    if let (Some(coverage), Some(covered)) = (coverage, &covered) {
+                        coverage.lock().unwrap_or_else(PoisonError::into_inner).merge(covered);
+                    }
                     return Ok((ran, found));
                 }
-                let Ok(number) = u32::try_from(case) else {
-                    return Ok((ran, found));
-                };
                 let mut runner = self.runner(case);
                 let Ok(tree) = words.new_tree(&mut runner) else {
                     continue;
                 };
                 let played = bench.play_words(&tree.current())?;
                 ran.add(&played.ran);
+                if let Some(covered) = &mut covered {
+                    bench.cover(&played, covered)?;
+                }
                 if let Some((invariant, _)) = played.broken
                     && found.as_ref().is_none_or(|(known, ..)| number < *known)
                 {

@@ -209,3 +209,62 @@ fn model_that_does_not_deploy_is_an_error_with_its_code() {
         .expect("nothing to break");
     assert_eq!(ran.records, 0);
 }
+
+#[test]
+fn coverage_tells_what_runs_have_come_to_and_what_not() {
+    let sketch = "start -> ask -> gate; gate -(amount > 1000)-> approve -> pay; gate -(default)-> pay; pay -> end";
+    let (ran, coverage) = FlowTest::new(&model(sketch)).cover().expect("nothing to break");
+    assert_eq!(ran.runs, 256);
+    assert_eq!(coverage.missing(), Vec::<String>::new(), "{coverage}");
+    assert_eq!(
+        (
+            coverage.elements().of,
+            coverage.sequence_flows().of,
+            coverage.conditions().of
+        ),
+        (6, 6, 2)
+    );
+    assert!(coverage.rollbacks().part() >= 1.0);
+    let dead = "start -> ask -> gate; gate -(amount > 10 && amount < 5)-> never -> end; gate -(default)-> end2";
+    let (_, commits) = FlowTest::new(&model(dead))
+        .words(Words::COMMITS)
+        .cover()
+        .expect("nothing to break");
+    let missing = commits.missing();
+    for line in [
+        "never was never visited",
+        "the condition of f3 never held",
+        "ask was never rolled back",
+    ] {
+        assert!(missing.iter().any(|missing| missing == line), "{line} in {missing:?}");
+    }
+    assert_eq!(commits.elements().covered + 2, commits.elements().of, "{commits}");
+    let mut merged = commits.clone();
+    merged.merge(&commits);
+    assert_eq!(
+        (merged.missing(), merged.conditions()),
+        (commits.missing(), commits.conditions())
+    );
+    let picture = commits.draw("dead", flowledger::DrawOptions::default()).expect("drawn");
+    assert!(picture.contains("never come to"));
+}
+
+#[test]
+fn mutation_score_tells_a_test_that_notices_from_one_that_does_not() {
+    let test = unapproved(FlowTest::new(&model(PAYMENT)))
+        .words(Words::COMMITS)
+        .cases(100);
+    let score = test.mutation_score().expect("the model is sound");
+    assert_eq!(score.mutants.len() + score.refused, 4, "{score:?}");
+    let killed: Vec<&str> = score
+        .mutants
+        .iter()
+        .filter(|mutant| mutant.broken.is_some())
+        .map(|mutant| &*mutant.change)
+        .collect();
+    assert_eq!(killed, ["the condition of f3 is turned round"], "{score:?}");
+    let survivors: Vec<&str> = score.survivors().map(|mutant| &*mutant.change).collect();
+    assert_eq!((survivors, score.refused), (vec!["f5 is left out"], 2));
+    let blind = FlowTest::new(&model(PAYMENT)).words(Words::COMMITS).cases(20);
+    assert_eq!(blind.mutation_score().expect("sound").killed(), 0);
+}

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::task::Poll;
 
-use flowledger_engine_core::event::Actor;
+use flowledger_engine_core::event::{Actor, AnyRecord};
 use flowledger_engine_core::id::{FlowDeployId, FlowInstanceId, FlowModuleId, NodeInstanceId};
 use flowledger_engine_core::instance::{FlowInstance, NodeInstance, NodeStatus};
 use flowledger_engine_core::model::element::ElementType;
 use flowledger_engine_core::time::Timestamp;
 use flowledger_event_store::{MemoryStore, Store};
 
+use super::coverage::Coverage;
 use super::invariant::Watch;
 use super::moment::Moment;
 use super::random::{OPERATORS, Word};
@@ -56,6 +57,8 @@ pub(super) struct Played {
     pub(super) broken: Option<(Arc<str>, String)>,
     /// The step behind which it was.
     pub(super) at: usize,
+    instance: Option<FlowInstanceId>,
+    state: Arc<FlowInstance>,
 }
 
 /// A clock that stands still until it is moved on.
@@ -176,6 +179,20 @@ impl<'t> Bench<'t> {
             }
         }
         Ok(run.ended(done, None))
+    }
+
+    /// Takes into a coverage what a run has come to.
+    pub(super) fn cover(&self, played: &Played, coverage: &mut Coverage) -> Result<(), EngineError> {
+        let Some(instance) = &played.instance else {
+            return Ok(());
+        };
+        let records = self.engine.instance_records(instance.clone())?;
+        let records = records.into_iter().filter_map(|record| match record.record {
+            AnyRecord::Instance(record) => Some(record),
+            AnyRecord::Module(_) => None,
+        });
+        coverage.note(&played.state, &records.collect::<Vec<_>>(), &self.deployment);
+        Ok(())
     }
 
     /// What a word means where the run stands; `None` where it means nothing.
@@ -462,6 +479,8 @@ impl Run {
             at: script.steps.len().saturating_sub(1),
             script,
             broken,
+            instance: self.instance,
+            state: self.state,
         }
     }
 }
