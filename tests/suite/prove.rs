@@ -147,6 +147,18 @@ fn analysis_and_brute_force_agree() {
     );
 }
 
+/// Seeds on which the analysis and brute force once differed: a join that refuses conflicts, behind a loop.
+#[test]
+fn models_that_once_differed_agree() {
+    let sub = flow("sub", "start -> work -> end");
+    for seed in [19_679] {
+        let model = unstructured(&mut Dice::new(seed), 10);
+        let agreed = agree(&model, &sub, 2_000).unwrap_or_else(|| panic!("seed {seed} is too large"));
+        let agreed = agreed.unwrap_or_else(|problem| panic!("seed {seed}: {problem}"));
+        assert!(agreed.brute.can_get_stuck, "seed {seed}");
+    }
+}
+
 #[test]
 fn branch_that_was_opened_and_never_began_is_not_taken() {
     let model = "start -> fork; fork -> a -> join[branchMerge=AnyOne] -> end; fork -> join; fork -> end";

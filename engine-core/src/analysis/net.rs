@@ -8,7 +8,7 @@ use crate::expression::cells::{CellVariable, Cells};
 use crate::expression::{CompiledExpression, ExpressionError};
 use crate::model::element::{Element, ElementType};
 use crate::model::flow_model::FlowModel;
-use crate::model::gateway::{self, BranchMerge, DataMerge, GatewayRole, JoinRule};
+use crate::model::gateway::{self, BranchMerge, DataConflictRule, DataMerge, GatewayRole, JoinRule};
 use crate::profile::Profile;
 use crate::result_code::ResultCode;
 use crate::value::Value;
@@ -354,6 +354,13 @@ impl<'m> Net<'m> {
             for join in self.joins_of(at) {
                 out.extend(self.live_out(*join));
             }
+        }
+        if let Node::Join { rule, .. } = self.node(at)
+            && rule.data_merge == DataMerge::All
+            && rule.data_conflict == DataConflictRule::Fail
+        {
+            // It refuses an arrival because of any variable, whoever reads it.
+            out.extend(0..self.cells.variables.len());
         }
         let out = self.whole(&out);
         let live_in = match self.node(at) {

@@ -231,3 +231,17 @@ fn long_models_are_looked_at_up_to_a_bound() {
     let report = prove(&chain(3_000));
     assert_eq!((report.verdict, report.unknowns.len()), (Verdict::Unknown, 1));
 }
+
+#[test]
+fn conflict_that_a_join_refuses_for_ever_is_a_livelock() {
+    // What the second branch must bring to get to the join is neither what the fork had nor what the first one brought.
+    let model = "start>fork1; fork1>a; a>join1; fork1>b; b>c; c>gate; gate>b[n > 1]; gate>join1[default]; join1>end";
+    check(model, &["Sound"]);
+    check(
+        &format!("{model}; join1: dataConflict=fail"),
+        &[
+            "Faulty",
+            "livelock b c: start {n: 2}; commit b {}; commit a {n: 3}; commit c {n: 2}; commit b {}",
+        ],
+    );
+}
