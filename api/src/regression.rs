@@ -318,15 +318,20 @@ impl Work {
             };
             for (place, id) in share.iter().take(SHARE).enumerate() {
                 let records = pollster::block_on(self.records(id))?;
-                if self.concerns(&records) {
-                    verdicts.push((first + place, judge.judge(&records)?));
+                let has_run = self.has_run(&records);
+                // Of a sub flow that a failed commit had started nothing stands on the record.
+                if has_run || has_failed(&records) {
+                    let judged = judge.judge(&records)?;
+                    if has_run || judged.is_called {
+                        verdicts.push((first + place, judged));
+                    }
                 }
             }
         }
     }
 
     /// Whether the candidate's module has run in an instance.
-    fn concerns(&self, records: &[Placed]) -> bool {
+    fn has_run(&self, records: &[Placed]) -> bool {
         let module = &self.candidate.flow_module_id;
         records
             .iter()
@@ -367,4 +372,10 @@ impl Work {
             }
         }
     }
+}
+
+/// Whether a commit of an instance has failed.
+fn has_failed(records: &[Placed]) -> bool {
+    let mut events = records.iter().flat_map(|(_, record)| &record.events);
+    events.any(|event| matches!(event, InstanceEvent::CommitFailed { .. }))
 }

@@ -23,7 +23,7 @@ use serde_json::Value;
 use crate::fixture::{deployed, engine_on, instance_and_task, memory, opened, started};
 
 /// Mutants of one flow that are tried with one case.
-const MUTANTS: usize = 8;
+const MUTANTS: usize = 4;
 
 /// A module's instances against a model.
 fn against(engine: &BlockingEngine, module: &FlowModuleId, model: &str) -> RegressionReport {
@@ -116,15 +116,6 @@ fn gone(case: &Case, profile: Profile) -> Result<Gone, String> {
         Ok(())
     };
     drive(case, profile, &mut follower)?;
-    // What the others say, these say too.
-    let tells = |op: Operation| {
-        op.is_command()
-            || matches!(
-                op,
-                Operation::Deploy | Operation::GetHistoryElementList | Operation::GetInstanceData
-            )
-    };
-    steps.retain(|(step, _, _)| tells(step.op) && (step.op.is_command() || step.effective != Some(false)));
     let engine = session.subject.engine().clone();
     let modules = case
         .flows
@@ -159,8 +150,12 @@ fn is_exercised(gone: &Gone, case: &Case, flows: &[Flow], profile: Profile) -> O
         if step.op.is_command() && !is_recorded {
             continue;
         }
+        // Every query is asked, because labels are given to nodes as they are seen; what the others say, these say too.
         let now = session.step(step).normal;
-        if nodes_of(&now) != nodes_of(then) {
+        let tells = step.op.is_command()
+            || (step.effective == Some(true)
+                && matches!(step.op, Operation::GetHistoryElementList | Operation::GetInstanceData));
+        if tells && nodes_of(&now) != nodes_of(then) {
             return Some(step.clone());
         }
     }
@@ -209,7 +204,7 @@ fn mutants_are_found(case: &Case, profile: Profile, turn: usize) -> Result<(usiz
 #[test]
 fn mutants_that_an_instance_exercises_are_reported_and_no_others() {
     let (mut exercised, mut passed) = (0, 0);
-    for seed in 0..3 {
+    for seed in 0..2 {
         for case in [
             seeded(&serial_case(), seed),
             seeded(&calling_case(), seed),
@@ -224,7 +219,7 @@ fn mutants_that_an_instance_exercises_are_reported_and_no_others() {
             }
         }
     }
-    assert!(exercised > 40 && passed > 40, "{exercised} exercised, {passed} not");
+    assert!(exercised > 20 && passed > 20, "{exercised} exercised, {passed} not");
     let case = prop_oneof![serial_case(), calling_case(), parallel_case(), going_back_case()];
     proptest!(ProptestConfig::with_cases(cases(3)), |(case in case, turn in 0_usize..100)| {
         for profile in Profile::ALL {
@@ -570,6 +565,33 @@ fn instances_that_call_the_module_are_judged_and_other_modules_are_as_they_were(
         (DifferenceKind::Data, "call", 3)
     );
     assert_eq!(group.difference.variables, ["z".into()]);
+}
+
+#[test]
+fn call_that_failed_is_judged_by_the_module_it_called() {
+    let engine = engine_on(&memory());
+    let sub = deployed(&engine, "start -> gate; gate -(n > 1)-> inner -> end");
+    let idle = deployed(&engine, "start -> gate; gate -(n > 1)-> inner -> end");
+    let sketch = format!("start -> ask -> call[callActivityFlowModuleId={sub}] -> end");
+    let module = deployed(&engine, &sketch);
+    let (instance, ask) = started(&engine, &module);
+    let ask = CommitTaskParam::new(&instance, &ask).variable("n", 1);
+    let (_, call) = instance_and_task(&engine.commit_task(ask).expect("committed"));
+    engine
+        .commit_task(CommitTaskParam::new(&instance, &call))
+        .expect_err("no way on");
+    let candidate = model("start -> gate; gate -(n > 0)-> inner -> end");
+    let report = against(&engine, &sub, &candidate);
+    let group = only_group(&report);
+    assert_eq!(
+        (group.difference.kind, group.examples[0].version),
+        (DifferenceKind::Failure, 3)
+    );
+    assert_eq!(group.difference.then.err_code, Some(4013));
+    assert_eq!(*group.examples[0].waits_now, ["inner".into()]);
+    assert_eq!(against(&engine, &idle, &candidate).tally.instances, 0);
+    let same = model("start -> gate; gate -(n > 1)-> inner -> end");
+    assert_eq!(against(&engine, &sub, &same).tally.same_path, 1);
 }
 
 #[test]

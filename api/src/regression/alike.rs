@@ -6,6 +6,7 @@ use std::sync::Arc;
 use flowledger_engine_core::event::{InstanceEvent, NodeVisit, PlugInWayBack};
 use flowledger_engine_core::id::{FlowInstanceId, FlowModuleId, NodeInstanceId};
 use flowledger_engine_core::instance::{FlowIndex, FlowInstance, NodeInstance};
+use flowledger_engine_core::model::element::ElementType;
 use flowledger_engine_core::value::Value;
 
 /// An instance as it was recorded and as the candidate has it, both behind the same command.
@@ -18,7 +19,7 @@ pub(super) struct Sides<'s> {
     pub(super) now: &'s FlowInstance,
 }
 
-/// An event as far as it counts: ids, deployments, tenants, evaluated conditions, texts of failures, names of plug-ins and what
+/// An event as far as it counts: ids, deployments, tenants, how conditions came out, texts of failures, names of plug-ins and what
 /// hooks answered do not. The data that they lead to is compared by [`Sides::differing_data`].
 #[derive(PartialEq)]
 enum Step<'e> {
@@ -40,7 +41,14 @@ enum Step<'e> {
     },
     PlugInStepped(Option<usize>, bool, &'e Option<Value>, PlugInWayBack),
     TaskCommitted(Option<usize>),
-    CommitFailed(Option<usize>, i32, Vec<Visit<'e>>),
+    CommitFailed {
+        node: Option<usize>,
+        code: i32,
+        reached: Vec<Visit<'e>>,
+        /// Of an attempt in a sub flow that it had started, the first condition that was evaluated where it failed: nothing else
+        /// on the record tells where that was.
+        evaluated: Option<&'e str>,
+    },
     FlowCompleted,
     SubFlowEnded(Option<FlowIndex>),
     CallReturned(Option<usize>),
@@ -123,10 +131,22 @@ impl<'e> Step<'e> {
             } => Self::PlugInStepped(place(node), *waits, payload, *way_back),
             InstanceEvent::TaskCommitted { node, .. } => Self::TaskCommitted(place(node)),
             InstanceEvent::CommitFailed {
-                node, code, reached, ..
+                node,
+                code,
+                evaluated,
+                reached,
+                ..
             } => {
-                let reached = reached.iter().map(|visit| Visit::of(visit, state));
-                Self::CommitFailed(place(node), *code, reached.collect())
+                let starts_a_flow = state
+                    .node(node)
+                    .is_some_and(|node| node.element_type == ElementType::CallActivity);
+                let first = evaluated.first().filter(|_| starts_a_flow && reached.is_empty());
+                Self::CommitFailed {
+                    node: place(node),
+                    code: *code,
+                    reached: reached.iter().map(|visit| Visit::of(visit, state)).collect(),
+                    evaluated: first.map(|evaluated| &*evaluated.flow),
+                }
             }
             InstanceEvent::FlowCompleted => Self::FlowCompleted,
             InstanceEvent::SubFlowEnded { flow_instance_id } => Self::SubFlowEnded(state.find_flow(flow_instance_id)),

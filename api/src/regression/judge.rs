@@ -44,6 +44,8 @@ struct Run<'r> {
     answers: Answers,
     /// What hooks were asked, once it is needed.
     hooks: Option<HookRecord>,
+    /// Whether the candidate's module was called without a flow of it on the record.
+    is_called: bool,
 }
 
 /// What the candidate makes of one command.
@@ -79,6 +81,7 @@ impl Judge<'_> {
             now: FlowInstance::default(),
             answers: Answers::default(),
             hooks: None,
+            is_called: false,
         };
         run.answers.deployments.insert(
             self.candidate.flow_deploy_id.clone(),
@@ -107,6 +110,7 @@ impl Judge<'_> {
         });
         Ok(Judged {
             commands: commands as u64,
+            is_called: run.is_called,
             is_live,
             found,
         })
@@ -211,6 +215,7 @@ impl Judge<'_> {
             };
             match question {
                 Question::LatestDeployment(module) => {
+                    run.is_called |= module == self.candidate.flow_module_id;
                     let standing = self.standing(&module, offset)?;
                     if let ModuleStanding::Online(deployment) | ModuleStanding::Offline(deployment) = &standing {
                         run.answers

@@ -52,7 +52,8 @@ pub struct RegressionCandidate {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RegressionTally {
-    /// Instances that were judged: those in which the module has run, itself or called by another one.
+    /// Instances that were judged: those in which the module has run, itself or called by another one, or was called by a commit
+    /// that failed.
     pub instances: u64,
     /// Commands that were decided again: those of every instance up to its verdict.
     pub commands: u64,
@@ -273,6 +274,8 @@ pub struct RegressionValue {
 pub(super) struct Judged {
     /// Commands that were decided again.
     pub(super) commands: u64,
+    /// Whether the candidate's module was called, by a commit that failed perhaps.
+    pub(super) is_called: bool,
     pub(super) is_live: bool,
     /// `None`: the same path.
     pub(super) found: Option<Box<Found>>,
