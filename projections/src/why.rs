@@ -3,6 +3,7 @@
 
 mod past;
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -19,6 +20,7 @@ use self::past::{Given, NodePast};
 use crate::View;
 use crate::date::Date;
 use crate::diff::{NodePlace, places};
+use crate::nodes::Nodes;
 
 /// Why a node instance came to be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -214,7 +216,10 @@ impl Why {
 pub(crate) struct Looks<'p> {
     past: &'p Past,
     view: View<'p>,
+    nodes: Nodes<'p>,
     places: BTreeMap<NodeInstanceId, NodePlace>,
+    /// Who wrote a variable that a node was left with, as far as that was looked for.
+    authors: RefCell<BTreeMap<Arc<str>, BTreeMap<NodeInstanceId, Option<ValueAuthor>>>>,
 }
 
 impl<'p> Looks<'p> {
@@ -225,7 +230,9 @@ impl<'p> Looks<'p> {
         Self {
             past,
             view,
+            nodes: Nodes::of(past.state()),
             places: places.collect(),
+            authors: RefCell::default(),
         }
     }
 
@@ -295,7 +302,7 @@ impl<'p> Looks<'p> {
                 task: record
                     .task
                     .as_ref()
-                    .and_then(|task| self.past.state().node(task))
+                    .and_then(|task| self.nodes.node(task))
                     .map(|task| self.node(task)),
                 variables: record.variables.clone(),
                 steps,
@@ -306,24 +313,26 @@ impl<'p> Looks<'p> {
 
     /// The node instances on the ways to one, itself included.
     fn before(&self, node: &NodeInstance) -> BTreeSet<NodeInstanceId> {
-        let state = self.past.state();
         let mut found = BTreeSet::from([node.id.clone()]);
         let mut ahead = vec![node];
         while let Some(node) = ahead.pop() {
             let mut sources: Vec<&NodeInstance> = Vec::new();
             match &node.join {
                 Some(join) => {
-                    let arrived = join.arrivals.iter().filter_map(|arrival| state.node(&arrival.source));
+                    let arrived = join
+                        .arrivals
+                        .iter()
+                        .filter_map(|arrival| self.nodes.node(&arrival.source));
                     sources.extend(arrived);
                 }
-                None => sources.extend(node.source.as_ref().and_then(|source| state.node(source))),
+                None => sources.extend(node.source.as_ref().and_then(|source| self.nodes.node(source))),
             }
             // Behind a call activity comes what its sub flow came to.
             let ends = sources.iter().filter_map(|source| self.end_of(source.sub_flow?));
             let ends: Vec<&NodeInstance> = ends.collect();
             sources.extend(ends);
             if node.source.is_none() && node.join.is_none() {
-                sources.extend(state.calling_node(node.flow));
+                sources.extend(self.calling(node));
             }
             for source in sources {
                 if found.insert(source.id.clone()) {
@@ -350,7 +359,7 @@ impl<'p> Looks<'p> {
 
     /// A decision with all the sequence flows it chose from.
     pub(crate) fn decision(&self, decision: &Decision) -> DecisionSeen {
-        let node = self.past.state().node(&decision.node);
+        let node = self.nodes.node(&decision.node);
         let model = node.and_then(|node| self.view.model(self.past.state(), node.flow));
         let element = node.and_then(|node| model?.element(&node.key));
         let condition = |key: &Arc<str>| {
@@ -400,19 +409,36 @@ impl<'p> Looks<'p> {
             // The node keeps nothing of what the failed commit had given.
             let record = self.past.record(decision.version)?;
             if names(&record.variables, key) {
-                let task = record.task.as_ref().and_then(|task| self.past.state().node(task));
+                let task = record.task.as_ref().and_then(|task| self.nodes.node(task));
                 return self.wrote(decision.version, ValueAuthorKind::Command, task);
             }
         }
+        let mut authors = self.authors.borrow_mut();
+        let known = authors.entry(key.into()).or_default();
         let mut node = node;
+        let mut passed: Vec<&NodeInstanceId> = Vec::new();
         // Every step goes to a node instance that came earlier.
-        for _ in 0..self.past.state().nodes().len() {
+        let author = loop {
+            if let Some(author) = known.get(&node.id) {
+                break author.clone();
+            }
+            if passed.len() > self.past.state().nodes().len() {
+                break None;
+            }
+            passed.push(&node.id);
             match self.wrote_at(node, key) {
-                Found::Author(author) => return author,
+                Found::Author(author) => break author,
                 Found::Before(before) => node = before,
             }
-        }
-        None
+        };
+        known.extend(passed.into_iter().map(|node| (node.clone(), author.clone())));
+        author
+    }
+
+    /// The call activity that runs the flow of a node.
+    fn calling(&self, node: &NodeInstance) -> Option<&'p NodeInstance> {
+        let flow = self.past.state().flow(node.flow)?;
+        flow.parent.as_ref().and_then(|call| self.nodes.node(call))
     }
 
     /// Whether a variable that a node was left with was written there, or where to look next.
@@ -437,13 +463,13 @@ impl<'p> Looks<'p> {
         }
         if let Some(join) = &node.join {
             let value = node.leave.variables.value(key);
-            let fork = state.node(&join.fork);
+            let fork = self.nodes.node(&join.fork);
             if let Some(fork) = fork.filter(|fork| fork.leave.variables.value(key) == value) {
                 return Found::Before(fork);
             }
             let brought = join.arrivals.iter().rev();
             let mut brought = brought.filter(|arrival| arrival.data.variables.value(key) == value);
-            return match brought.next().and_then(|arrival| state.node(&arrival.source)) {
+            return match brought.next().and_then(|arrival| self.nodes.node(&arrival.source)) {
                 Some(source) => Found::Before(source),
                 None => Found::Author(done.and_then(|version| self.wrote(version, ValueAuthorKind::Join, Some(node)))),
             };
@@ -451,12 +477,12 @@ impl<'p> Looks<'p> {
         if node.sub_flow.is_some() && changed(&node.entry.variables, &node.leave.variables, key) {
             return Found::Author(done.and_then(|version| self.wrote(version, ValueAuthorKind::HandedOut, Some(node))));
         }
-        if let Some(source) = node.source.as_ref().and_then(|source| state.node(source)) {
+        if let Some(source) = node.source.as_ref().and_then(|source| self.nodes.node(source)) {
             return Found::Before(source);
         }
         // The beginning of a flow.
         let started = node.created_version;
-        let call = state.calling_node(node.flow);
+        let call = self.calling(node);
         let handed_in = call.and_then(|call| {
             let start = &state.flow(node.flow)?.start_data.variables;
             let given = self.past.record(started)?;

@@ -143,6 +143,33 @@ fn cause_behind_a_join_has_the_records_of_all_its_branches() {
 }
 
 #[test]
+fn cause_of_a_long_loop_has_every_round_and_the_value_of_the_beginning() {
+    const ROUNDS: i64 = 1_000;
+    let engine = engine_on(&memory());
+    let module = deployed(
+        &engine,
+        "start -> ask -> gate; gate -(round > 100000 || country == 'NL')-> ask; gate -(default)-> end",
+    );
+    let start = StartProcessParam::of_module(module).variable("country", "NL");
+    let (instance, mut task) = instance_and_task(&engine.start_process(start).expect("started"));
+    for round in 0..ROUNDS {
+        let commit = CommitTaskParam::new(&instance, &task).variable("round", round);
+        task = instance_and_task(&engine.commit_task(commit).expect("committed")).1;
+    }
+    let why = engine.why(&instance, task).expect("told");
+    assert_eq!(why.causes.len(), usize::try_from(ROUNDS).expect("small") + 1);
+    let last = why.causes.last().and_then(|cause| cause.steps.first());
+    let decision = last.and_then(|step| step.decision.as_ref()).expect("a decision");
+    let authors: Vec<u64> = decision.conditions[0]
+        .values
+        .iter()
+        .filter_map(|seen| seen.author.as_ref())
+        .map(|author| author.record.version)
+        .collect();
+    assert_eq!(authors, [ROUNDS.unsigned_abs() + 1, 1]);
+}
+
+#[test]
 fn smallest_change_is_found_where_one_and_where_two_variables_are_needed() {
     let engine = engine_on(&memory());
     let module = deployed(&engine, REVIEWED);
