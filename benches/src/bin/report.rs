@@ -227,7 +227,7 @@ fn write(repository: &Path, results: &Path) -> std::io::Result<()> {
         .iter()
         .map(|clients| results.one(&format!("leave-{clients}")))
         .collect();
-    let labels: Vec<String> = clients.iter().map(|clients| format!("{clients} clients")).collect();
+    let labels: Vec<String> = clients.iter().map(|clients| of_clients(clients)).collect();
     fs::write(
         plots.join("throughput.svg"),
         plot::bars("Durable commands per second, leave workload", &labels, &rates(&leave)),
@@ -280,7 +280,11 @@ fn write(repository: &Path, results: &Path) -> std::io::Result<()> {
 fn slow_label(name: &str) -> String {
     let mut parts = name.split('-').skip(1);
     let (delay, clients) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
-    format!("+{}, {clients} clients", delay.replace("ms", " ms"))
+    format!("+{}, {}", delay.replace("ms", " ms"), of_clients(clients))
+}
+
+fn of_clients(clients: &str) -> String {
+    format!("{clients} client{}", if clients == "1" { "" } else { "s" })
 }
 
 const MODES: [(&str, &str); 5] = [
