@@ -212,6 +212,9 @@ impl Why {
     }
 }
 
+/// Who wrote a variable, by the node that was left with it.
+type AuthorsOf = BTreeMap<NodeInstanceId, Option<ValueAuthor>>;
+
 /// What an answer is made of.
 pub(crate) struct Looks<'p> {
     past: &'p Past,
@@ -219,7 +222,7 @@ pub(crate) struct Looks<'p> {
     nodes: Nodes<'p>,
     places: BTreeMap<NodeInstanceId, NodePlace>,
     /// Who wrote a variable that a node was left with, as far as that was looked for.
-    authors: RefCell<BTreeMap<Arc<str>, BTreeMap<NodeInstanceId, Option<ValueAuthor>>>>,
+    authors: RefCell<BTreeMap<Arc<str>, AuthorsOf>>,
 }
 
 impl<'p> Looks<'p> {
