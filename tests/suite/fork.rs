@@ -1,10 +1,11 @@
 //! Forks: what was recorded is recorded again, other commits lead elsewhere, and the store knows nothing of it.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use flowledger::{
-    AnyRecord, AsOf, BlockingEngine, CommitTaskParam, DeployModel, Engine, FlowInstanceId, ForkParam, InstanceQuery,
-    LogRecord, RollbackTaskParam, StartProcessParam, StateCertificate,
+    AnyRecord, AsOf, BlockingEngine, CommitTaskParam, DeployModel, Engine, FlowInstanceId, ForkParam, InstanceData,
+    InstanceQuery, LogRecord, ResultCode, RollbackTaskParam, StartProcessParam, StateCertificate,
 };
 use flowledger_tests::differential::drive;
 use flowledger_tests::engine_subject::EngineSubject;
@@ -96,6 +97,35 @@ fn unchanged_forks_of_random_logs_record_what_the_original_did() {
             case_is_repeated(&case, profile).map_err(TestCaseError::fail)?;
         }
     });
+}
+
+#[test]
+fn fork_hears_again_what_hooks_said_in_a_called_flow_that_failed() {
+    let asked = AtomicUsize::new(0);
+    let engine = opened(Engine::builder().in_memory().hook_fn("moods", move |_| {
+        let mood = if asked.fetch_add(1, Ordering::Relaxed) == 0 {
+            "bad"
+        } else {
+            "good"
+        };
+        Ok(vec![InstanceData::new("mood", mood)])
+    }));
+    // The call fails at a gateway behind the one that asks; nothing of the called flow is on the record but the answer.
+    let sub = deployed(
+        &engine,
+        "start -> gate[hookInfoIds=h]; gate -(default)-> gate2; gate2 -(mood == 'good')-> inner -> end",
+    );
+    let module = deployed(&engine, "start -> call -> end");
+    let (instance, call) = started(&engine, &module);
+    let mut commit = CommitTaskParam::new(&instance, &call);
+    commit.call_activity_flow_module_id = Some(sub.to_string());
+    let failed = engine.commit_task(commit.clone()).expect_err("a bad mood");
+    assert_eq!(failed.code(), ResultCode::NoOutgoingMatches);
+    engine.commit_task(commit).expect("a good mood");
+    let at = InstanceQuery::new(instance).as_of(1);
+    let replay = engine.fork(ForkParam::new(at)).expect("forked");
+    let replay = pollster::block_on(replay.replay()).expect("replayed");
+    assert_eq!((replay.equal, replay.difference), (2, None));
 }
 
 #[test]

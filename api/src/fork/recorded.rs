@@ -1,4 +1,5 @@
-//! What hooks answered in the past, to be answered again: by the gateway's key and by how often it asked.
+//! What hooks answered in the past, to be answered again: by the gateway's key and by how often it asked. Where a commit failed in
+//! a flow that it had called, nothing of that flow is on the record but the answer itself: that one goes by the node instance.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,6 +16,8 @@ use crate::error::EngineError;
 pub(crate) struct RecordedHooks {
     /// By the gateway's key, in the order in which they were given.
     answers: BTreeMap<Arc<str>, Vec<HookAnswer>>,
+    /// Of gateways whose keys are not on the record.
+    of_nodes: BTreeMap<NodeInstanceId, HookAnswer>,
     /// How often each gateway has asked.
     asked: Mutex<BTreeMap<Arc<str>, usize>>,
     has_hook: bool,
@@ -23,21 +26,19 @@ pub(crate) struct RecordedHooks {
 impl RecordedHooks {
     /// The answers on these records; those of the first part have been given already.
     pub(super) fn of(past: &[Stored], rest: &[Stored]) -> Result<Self, EngineError> {
-        let mut keys = BTreeMap::new();
-        let mut answers = BTreeMap::new();
+        let mut heard = Heard::default();
         for stored in past {
-            collect(stored, &mut keys, &mut answers)?;
+            heard.collect(stored)?;
         }
-        let asked = answers
-            .iter()
-            .map(|(key, answers): (&Arc<str>, &Vec<HookAnswer>)| (key.clone(), answers.len()))
-            .collect();
+        let asked = heard.answers.iter();
+        let asked = asked.map(|(key, answers)| (key.clone(), answers.len())).collect();
         for stored in rest {
-            collect(stored, &mut keys, &mut answers)?;
+            heard.collect(stored)?;
         }
         Ok(Self {
-            has_hook: !answers.is_empty(),
-            answers,
+            has_hook: !heard.answers.is_empty() || !heard.of_nodes.is_empty(),
+            answers: heard.answers,
+            of_nodes: heard.of_nodes,
             asked: Mutex::new(asked),
         })
     }
@@ -55,6 +56,9 @@ impl RecordedHooks {
 
     /// The next answer that this gateway was given.
     pub(crate) fn answer(&self, call: &HookCall) -> HookAnswer {
+        if let Some(answer) = self.of_nodes.get(&call.node_instance_id) {
+            return answer.clone();
+        }
         let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
         let count = asked.entry(call.node_key.clone()).or_default();
         let answer = self.answers.get(&call.node_key).and_then(|answers| answers.get(*count));
@@ -66,40 +70,49 @@ impl RecordedHooks {
     }
 }
 
-fn collect(
-    stored: &Stored,
-    keys: &mut BTreeMap<NodeInstanceId, Arc<str>>,
-    answers: &mut BTreeMap<Arc<str>, Vec<HookAnswer>>,
-) -> Result<(), EngineError> {
-    let mut heard = |keys: &BTreeMap<NodeInstanceId, Arc<str>>, node: &NodeInstanceId, answer: HookAnswer| {
-        if let Some(key) = keys.get(node) {
-            answers.entry(key.clone()).or_default().push(answer);
-        }
-    };
-    for event in instance_record(stored)?.events {
-        match event {
-            InstanceEvent::GatewayReached(NodeVisit { node, key, .. }) => {
-                keys.insert(node, key);
-            }
-            InstanceEvent::HookAnswered {
-                node,
-                variables,
-                failures,
-                ..
-            } => heard(keys, &node, HookAnswer { variables, failures }),
-            InstanceEvent::CommitFailed { reached, hooks, .. } => {
-                keys.extend(reached.into_iter().map(|visit| (visit.node, visit.key)));
-                for HookHeard {
+/// What is heard from one record after the other.
+#[derive(Default)]
+struct Heard {
+    keys: BTreeMap<NodeInstanceId, Arc<str>>,
+    answers: BTreeMap<Arc<str>, Vec<HookAnswer>>,
+    of_nodes: BTreeMap<NodeInstanceId, HookAnswer>,
+}
+
+impl Heard {
+    fn collect(&mut self, stored: &Stored) -> Result<(), EngineError> {
+        for event in instance_record(stored)?.events {
+            match event {
+                InstanceEvent::GatewayReached(NodeVisit { node, key, .. }) => {
+                    self.keys.insert(node, key);
+                }
+                InstanceEvent::HookAnswered {
                     node,
                     variables,
                     failures,
-                } in hooks
-                {
-                    heard(keys, &node, HookAnswer { variables, failures });
+                    ..
+                } => self.hear(node, HookAnswer { variables, failures }),
+                InstanceEvent::CommitFailed { reached, hooks, .. } => {
+                    self.keys
+                        .extend(reached.into_iter().map(|visit| (visit.node, visit.key)));
+                    for HookHeard {
+                        node,
+                        variables,
+                        failures,
+                    } in hooks
+                    {
+                        self.hear(node, HookAnswer { variables, failures });
+                    }
                 }
+                _ => {}
             }
-            _ => {}
+        }
+        Ok(())
+    }
+
+    fn hear(&mut self, node: NodeInstanceId, answer: HookAnswer) {
+        match self.keys.get(&node) {
+            Some(key) => self.answers.entry(key.clone()).or_default().push(answer),
+            None => drop(self.of_nodes.insert(node, answer)),
         }
     }
-    Ok(())
 }
