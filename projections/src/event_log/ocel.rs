@@ -18,7 +18,7 @@ use super::{FlowStep, Kind, Story, Told, Transition, activity, is_activity, text
 use crate::View;
 use crate::instance_data::instance_data;
 
-/// Names that a log declares: of activities, and of variables. Activities beyond are told as [`OTHER`] with their key as an
+/// Names that a log declares: of activities, and of variables. Activities beyond are told as `OTHER` with their key as an
 /// attribute, variables beyond as one text `NAME=VALUE`.
 pub const MAX_NAMES: usize = 100_000;
 /// The name of what has none.
