@@ -268,3 +268,31 @@ fn mutation_score_tells_a_test_that_notices_from_one_that_does_not() {
     let blind = FlowTest::new(&model(PAYMENT)).words(Words::COMMITS).cases(20);
     assert_eq!(blind.mutation_score().expect("sound").killed(), 0);
 }
+
+#[test]
+fn command_without_a_record_may_be_answered_otherwise_when_it_is_repeated() {
+    let steps = vec![
+        ScriptStep::Start {
+            variables: Vec::new(),
+            by: None,
+        },
+        ScriptStep::Stale { task: "ask".into() },
+        ScriptStep::Commit {
+            task: "ask".into(),
+            variables: Vec::new(),
+            calls: None,
+            by: None,
+        },
+        ScriptStep::Stale { task: "check".into() },
+        ScriptStep::Concurrent {
+            task: "check".into(),
+            one: Vec::new(),
+            other: Vec::new(),
+        },
+        ScriptStep::Repeat,
+    ];
+    let ran = FlowTest::new(&model("start -> ask -> check -> end"))
+        .play(&Script { steps })
+        .expect("nothing to break");
+    assert_eq!((ran.commands, ran.records), (6, 3));
+}

@@ -74,8 +74,10 @@ impl Clock for Arc<RunClock> {
 struct Run {
     instance: Option<FlowInstanceId>,
     state: Arc<FlowInstance>,
-    /// The last command that can be given again, and its answer.
+    /// The last command with a record, and its answer.
     last: Option<(Request, String)>,
+    /// The command in hand, and its answer: it can be given again if it leaves a record.
+    given: Option<(Request, String)>,
     operators: BTreeMap<NodeInstanceId, Arc<str>>,
     watches: Vec<Watch>,
     ran: Ran,
@@ -284,6 +286,11 @@ impl<'t> Bench<'t> {
         self.look(run)?;
         let grown = run.version() - before;
         run.ran.records += grown;
+        if let Some(given) = run.given.take()
+            && grown > 0
+        {
+            run.last = Some(given);
+        }
         let failed = answers.iter().filter(|answer| answer.is_error).count() as u64;
         let told = |name: &str| {
             let texts: Vec<&str> = answers.iter().map(|answer| &*answer.text).collect();
@@ -421,7 +428,7 @@ impl<'t> Bench<'t> {
                 run.instance.get_or_insert_with(|| instance.clone());
             }
             if let [only] = requests {
-                run.last = Some((only.clone(), answer.text.clone()));
+                run.given = Some((only.clone(), answer.text.clone()));
             }
         }
         answers
@@ -460,6 +467,7 @@ impl Run {
             instance: None,
             state: Arc::default(),
             last: None,
+            given: None,
             operators: BTreeMap::new(),
             watches: vec![Watch::default(); test.invariants.len()],
             ran: Ran {
