@@ -40,7 +40,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-pub use self::vocabulary::Vocabulary;
+pub use self::vocabulary::{Vocabulary, around};
 use crate::value::Value;
 
 /// Longest text of a condition, in bytes.

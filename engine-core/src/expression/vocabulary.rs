@@ -101,6 +101,25 @@ impl Vocabulary {
     }
 }
 
+/// A constant, and what is just beside it: values at which a condition that names it may change.
+pub fn around(constant: &Value) -> Vec<Value> {
+    let mut values = vec![constant.clone()];
+    match constant {
+        Value::Int(int) => {
+            values.extend(int.checked_add(1).map(Value::Int));
+            values.extend(int.checked_sub(1).map(Value::Int));
+        }
+        Value::Decimal(decimal) => {
+            for beside in [1i32, -1] {
+                values.extend(Value::number(&(&**decimal + beside).to_plain_string()));
+            }
+        }
+        Value::Text(text) => values.push(Value::Text(format!("{text}-").into())),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::List(_) | Value::Map(_) => {}
+    }
+    values
+}
+
 /// A variable, or a property of one.
 fn path(expr: &Expr, names: &[Arc<str>]) -> Option<Vec<Arc<str>>> {
     match &expr.kind {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use flowledger_engine_core::deployment::Deployment;
-use flowledger_engine_core::expression::{Condition, Vocabulary};
+use flowledger_engine_core::expression::{Condition, Vocabulary, around};
 use flowledger_engine_core::model::element::{Element, ElementType};
 use flowledger_engine_core::value::Value;
 use flowledger_engine_core::variables::{InstanceData, Variables};
@@ -223,25 +223,6 @@ fn push(values: &mut Vec<Value>, value: Value) {
     if !values.contains(&value) {
         values.push(value);
     }
-}
-
-/// A constant, and what is just beside it.
-fn around(constant: &Value) -> Vec<Value> {
-    let mut values = vec![constant.clone()];
-    match constant {
-        Value::Int(int) => {
-            values.extend(int.checked_add(1).map(Value::Int));
-            values.extend(int.checked_sub(1).map(Value::Int));
-        }
-        Value::Decimal(decimal) => {
-            for beside in [1i32, -1] {
-                values.extend(Value::number(&(&**decimal + beside).to_plain_string()));
-            }
-        }
-        Value::Text(text) => values.push(Value::Text(format!("{text}-").into())),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::List(_) | Value::Map(_) => {}
-    }
-    values
 }
 
 /// A value with one of its properties, or the whole of it where no property is named.
