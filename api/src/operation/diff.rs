@@ -1,17 +1,12 @@
 //! In what two moments differ: of one instance, of two, or of an instance and its fork.
 
-use flowledger_engine_core::codec;
-use flowledger_engine_core::event::AnyRecord;
 use flowledger_engine_core::result_code::{CodeContext, ResultCode};
-use flowledger_event_store::{Revision, StreamId};
+use flowledger_event_store::StreamId;
 use flowledger_projections::{Authors, InstanceDiff};
 
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::operation::query::InstanceQuery;
-
-/// Records read at a time.
-const READ_BATCH: usize = 1_000;
 
 impl Engine {
     /// Compares the instance of one query with that of another, each at its moment: which node instances differ, where the
@@ -51,20 +46,9 @@ impl Engine {
         }
         let stream = StreamId::from_bytes(id.id().to_bytes());
         let mut authors = Authors::default();
-        let mut after = Revision::NONE;
-        while after.get() < version {
-            let batch = self.log().read_stream(&stream, after, READ_BATCH).await?;
-            if batch.is_empty() {
-                break;
-            }
-            for stored in batch.into_iter().take_while(|stored| stored.revision.get() <= version) {
-                after = stored.revision;
-                let record = codec::decode(&stored.record).map_err(|e| EngineError::unreadable(e, stored.offset))?;
-                if let AnyRecord::Instance(record) = record {
-                    authors.apply(&record, self.profile());
-                }
-            }
-        }
+        let profile = self.profile();
+        self.each_record(&stream, version, |record| authors.apply(record, profile))
+            .await?;
         Ok(authors)
     }
 }

@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
+use flowledger_engine_core::codec;
+use flowledger_engine_core::event::{AnyRecord, InstanceRecord};
 use flowledger_engine_core::id::{FlowInstanceId, NodeInstanceId};
 use flowledger_engine_core::instance::{FlowIndex, FlowInstance, NodeInstance};
 use flowledger_engine_core::profile::Profile;
 use flowledger_engine_core::result_code::{CodeContext, ResultCode};
+use flowledger_event_store::{Revision, StreamId};
 use flowledger_projections::{Deployments, View};
 use serde::{Deserialize, Serialize};
 
@@ -13,6 +16,9 @@ use crate::as_of::AsOf;
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::operation::request::{Check, Most};
+
+/// Records read at a time.
+const READ_BATCH: usize = 1_000;
 
 /// Which instance a query is about, and whether sub flow instances count.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -119,6 +125,30 @@ impl Engine {
         self.look_up(query)
             .await
             .map_err(|error| error.answered_as(self.profile(), CodeContext::Other))
+    }
+
+    /// Shows the records of an instance up to a version, oldest first.
+    pub(super) async fn each_record(
+        &self,
+        stream: &StreamId,
+        version: u64,
+        mut see: impl FnMut(&InstanceRecord) + Send,
+    ) -> Result<(), EngineError> {
+        let mut after = Revision::NONE;
+        while after.get() < version {
+            let batch = self.log().read_stream(stream, after, READ_BATCH).await?;
+            if batch.is_empty() {
+                break;
+            }
+            for stored in batch.into_iter().take_while(|stored| stored.revision.get() <= version) {
+                after = stored.revision;
+                let record = codec::decode(&stored.record).map_err(|e| EngineError::unreadable(e, stored.offset))?;
+                if let AnyRecord::Instance(record) = record {
+                    see(&record);
+                }
+            }
+        }
+        Ok(())
     }
 
     async fn look_up(&self, query: &InstanceQuery) -> Result<Found, EngineError> {

@@ -1,10 +1,8 @@
 //! Why a node instance came to be, and why an instance has not come to an element.
 
-use flowledger_engine_core::codec;
-use flowledger_engine_core::event::AnyRecord;
 use flowledger_engine_core::id::NodeInstanceId;
 use flowledger_engine_core::result_code::{CodeContext, ResultCode};
-use flowledger_event_store::{Revision, StreamId};
+use flowledger_event_store::StreamId;
 use flowledger_projections::why::Past;
 use flowledger_projections::why_not::Ways;
 use flowledger_projections::{Why, WhyNot};
@@ -13,9 +11,6 @@ use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::operation::query::{Found, InstanceQuery};
 use crate::operation::request::{Check, Most, invalid};
-
-/// Records read at a time.
-const READ_BATCH: usize = 1_000;
 
 impl Engine {
     /// Why a node instance came to be: the records that led there, oldest first, with what each decided on the way, the values
@@ -85,21 +80,8 @@ impl Engine {
             return Ok((found, past));
         };
         let stream = StreamId::from_bytes(root.flow_instance_id.id().to_bytes());
-        let version = found.version();
-        let mut after = Revision::NONE;
-        while after.get() < version {
-            let batch = self.log().read_stream(&stream, after, READ_BATCH).await?;
-            if batch.is_empty() {
-                break;
-            }
-            for stored in batch.into_iter().take_while(|stored| stored.revision.get() <= version) {
-                after = stored.revision;
-                let record = codec::decode(&stored.record).map_err(|e| EngineError::unreadable(e, stored.offset))?;
-                if let AnyRecord::Instance(record) = record {
-                    past.apply(&record);
-                }
-            }
-        }
+        self.each_record(&stream, found.version(), |record| past.apply(record))
+            .await?;
         Ok((found, past))
     }
 }
