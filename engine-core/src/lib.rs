@@ -14,6 +14,7 @@ pub mod event;
 pub mod expression;
 pub mod id;
 pub mod instance;
+pub mod invariant;
 pub mod limits;
 pub mod model;
 pub mod module;

@@ -120,11 +120,17 @@ pub fn around(constant: &Value) -> Vec<Value> {
     values
 }
 
-/// A variable, or a property of one.
+/// A variable, or a property of one, also where it is written as `of['name']`.
 fn path(expr: &Expr, names: &[Arc<str>]) -> Option<Vec<Arc<str>>> {
     match &expr.kind {
         Kind::Variable(place) => names.get(*place).map(|name| vec![name.clone()]),
         Kind::Property { of, name, .. } => {
+            let mut path = path(of, names)?;
+            path.push(name.clone());
+            Some(path)
+        }
+        Kind::Index { of, at } => {
+            let Kind::Text(name) = &at.kind else { return None };
             let mut path = path(of, names)?;
             path.push(name.clone());
             Some(path)
@@ -168,6 +174,13 @@ mod tests {
             beside,
             ["order.total 100.5", "who \"li\"", "who \"x\"", "days 1", "days -2"]
         );
+    }
+
+    #[test]
+    fn members_by_name_are_paths_however_they_are_written() {
+        let found = Vocabulary::of("a.b == 1 && a['c d'].e > 2 && a[0] && a[f] && a?.g").expect("a condition");
+        let paths: Vec<String> = found.paths.iter().map(|path| path.join("/")).collect();
+        assert_eq!(paths, ["a/b", "a/c d/e", "a", "f", "a/g"]);
     }
 
     #[test]

@@ -119,6 +119,8 @@ pub struct NodeInstance {
     pub plug_in: Option<Arc<PlugInTrace>>,
     /// What a call activity runs, once it was started.
     pub sub_flow: Option<FlowIndex>,
+    /// Who committed it last, where it takes commits and the commit named somebody.
+    pub operator: Option<Arc<str>>,
     /// Where it stands.
     pub status: NodeStatus,
     /// The data it was entered with: what a rollback to it restores.
@@ -304,6 +306,19 @@ impl FlowInstance {
         self.flow(flow)?.parent.as_ref().and_then(|id| self.node(id))
     }
 
+    /// The flow in which a flow stands: itself, or one inside the call activities it waits in, as long as no fork is open on
+    /// the way.
+    pub fn position(&self, flow: FlowIndex) -> FlowIndex {
+        let mut flow = flow;
+        loop {
+            let waits = |node: &&NodeInstance| node.status.is_open() && node.branch.is_none();
+            match self.nodes_of(flow).rev().find(waits).and_then(|node| node.sub_flow) {
+                Some(sub_flow) => flow = sub_flow,
+                None => return flow,
+            }
+        }
+    }
+
     /// How many flows call each other down to this one; 1 for the root.
     pub fn depth(&self, flow: FlowIndex) -> usize {
         let mut depth = 1;
@@ -364,7 +379,7 @@ impl FlowInstance {
     /// Bytes the instance takes in memory, roughly.
     pub fn weight(&self) -> usize {
         512 + self.flows.len() * 256
-            + self.nodes.len() * 352
+            + self.nodes.len() * 368
             + self.branches.len() * 40
             + self.commands.len() * 24
             + self.data_bytes

@@ -2,6 +2,7 @@
 
 mod branching;
 mod going_back;
+mod invariants;
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -102,6 +103,7 @@ struct Run {
     hook: Option<Vec<InstanceData>>,
     commands: u32,
     reason: Option<Arc<str>>,
+    operator: Option<Arc<str>>,
 }
 
 impl Run {
@@ -117,6 +119,7 @@ impl Run {
             hook: None,
             commands: 0,
             reason: Some("because".into()),
+            operator: None,
         }
     }
 
@@ -139,7 +142,10 @@ impl Run {
                 version: self.state.version() + 1,
                 command_id: CommandId::new(&format!("c{}", self.commands)),
                 recorded_at: Timestamp::from_millis(i64::from(self.commands) * 1_000),
-                actor: Actor::default(),
+                actor: Actor {
+                    operator: self.operator.clone(),
+                    ..Actor::default()
+                },
                 reason: self.reason.clone(),
                 plug_ins: Vec::new(),
             },

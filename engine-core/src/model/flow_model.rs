@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::invariant::Invariant;
 use crate::model::element::{Element, ElementType};
+use crate::model::validate::ModelFault;
 
 /// A flow model: its elements in the order of the text, found by key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,6 +13,8 @@ pub struct FlowModel {
     elements: Vec<Element>,
     by_key: BTreeMap<Arc<str>, usize>,
     reason_options: ReasonOptions,
+    invariants: Vec<Invariant>,
+    invariant_faults: Vec<ModelFault>,
 }
 
 /// The reasons that a flow offers for suspending, resuming, aborting and restoring an instance, by the command's name.
@@ -27,6 +31,8 @@ impl FlowModel {
             elements,
             by_key,
             reason_options: ReasonOptions::new(),
+            invariants: Vec::new(),
+            invariant_faults: Vec::new(),
         }
     }
 
@@ -39,6 +45,24 @@ impl FlowModel {
     /// The reasons to choose from for `suspend`, `resume`, `abort` or `restore`; empty when any reason will do.
     pub fn reason_options(&self, command: &str) -> &[Arc<str>] {
         self.reason_options.get(command).map_or(&[], Vec::as_slice)
+    }
+
+    /// The same model with what must hold of its instances, and what is wrong with how that is written.
+    pub fn with_invariants(mut self, invariants: Vec<Invariant>, faults: Vec<ModelFault>) -> Self {
+        self.invariants = invariants;
+        self.invariant_faults = faults;
+        self
+    }
+
+    /// What must hold of its instances.
+    pub fn invariants(&self) -> &[Invariant] {
+        &self.invariants
+    }
+
+    /// What is wrong with how its invariants are written. It keeps a model from being deployed, not from being read: in one
+    /// that an earlier release has deployed the member meant nothing.
+    pub fn invariant_faults(&self) -> &[ModelFault] {
+        &self.invariant_faults
     }
 
     /// All elements in the order of the text.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::invariant::{Invariant, MAX_INVARIANTS};
 use crate::model::element::{Element, ElementType, Properties};
 use crate::model::flow_model::{FlowModel, ReasonOptions};
 use crate::model::validate::{ModelFault, Shortened};
@@ -60,7 +61,8 @@ impl Default for ModelLimits {
 }
 
 /// Reads a flow model: `{"flowElementList":[{"key","type","incoming","outgoing","properties"}]}`, and beside it
-/// `reasonOptions`, the reasons the flow offers for suspend, resume, abort and restore.
+/// `reasonOptions`, the reasons the flow offers for suspend, resume, abort and restore, and `invariants`, what must hold of its
+/// instances ([`Invariant`]). A mistake in these is no error here: [`FlowModel::invariant_faults`] has it.
 ///
 /// Unknown members are ignored, of a member given twice the last counts, null is as good as absent. Absent `incoming`
 /// and `outgoing` are empty, an absent `key` is the empty text, an absent `type` is 0. A number where a key is expected
@@ -95,7 +97,10 @@ pub fn parse(text: &str, limits: &ModelLimits) -> Result<FlowModel, ModelFault> 
         .enumerate()
         .map(|(index, element)| source.element(index, element.get()))
         .collect();
-    Ok(FlowModel::new(elements?).with_reason_options(source.reason_options(&members)?))
+    let (invariants, faults) = source.invariants(&members);
+    Ok(FlowModel::new(elements?)
+        .with_reason_options(source.reason_options(&members)?)
+        .with_invariants(invariants, faults))
 }
 
 /// The commands that a flow can offer reasons for.
@@ -174,6 +179,36 @@ impl<'t> Source<'t, '_> {
                 Ok((command.into(), options))
             })
             .collect()
+    }
+
+    /// `[{"name":"…","never":"…"}]`: what must hold, and what is wrong with how it is written.
+    fn invariants(&self, members: &Members<'t>) -> (Vec<Invariant>, Vec<ModelFault>) {
+        let given = members
+            .get("invariants")
+            .map(|raw| raw.get())
+            .filter(|text| kind(text) != Kind::Null);
+        let (mut invariants, mut faults) = (Vec::new(), Vec::new());
+        let items = given.map(|text| self.list(text, format_args!("invariants")));
+        let items = items.unwrap_or(Ok(Vec::new())).unwrap_or_else(|fault| {
+            faults.push(unknown_value(fault));
+            Vec::new()
+        });
+        for (index, item) in items.into_iter().enumerate() {
+            if index >= MAX_INVARIANTS {
+                let message = format!("invariants has more than {MAX_INVARIANTS}, as many as a model may have");
+                faults.push(unknown_value(message));
+                break;
+            }
+            let what = format!("invariants/{index}");
+            let read = self
+                .object(item.get(), format_args!("{what}"))
+                .and_then(|_| self.read::<Invariant>(item.get(), format_args!("{what}")));
+            match read {
+                Ok(invariant) => invariants.push(invariant),
+                Err(fault) => faults.push(unknown_value(fault)),
+            }
+        }
+        (invariants, faults)
     }
 
     fn element_list(&self, members: &Members<'t>) -> Result<Vec<&'t RawValue>, ModelFault> {

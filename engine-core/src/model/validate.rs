@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::expression::CompiledExpression;
 use crate::id::FlowModuleId;
+use crate::invariant;
 use crate::model::blocks::block_edges;
 use crate::model::element::{Element, ElementType, OnRollback};
 use crate::model::flow_model::FlowModel;
@@ -160,6 +161,7 @@ pub fn validate(model: &FlowModel, context: &ValidationContext<'_>) -> Validatio
     let pairs = Pairs::of(model);
     judge_gateways(&mut findings, &pairs, context.knows_strategy);
     block_edges(&mut findings, &pairs);
+    invariants_compile(&mut findings);
     lint(&mut findings, &links, &pairs, context.check_condition);
     findings.finish()
 }
@@ -234,6 +236,17 @@ fn judge_element(
         ElementType::Unknown(number) => known_type(findings, index, number),
     }
     rollback_value(findings, index, element);
+}
+
+/// 3217: what must hold is written as it can be read and looked at.
+fn invariants_compile(findings: &mut Findings<'_>) {
+    let model = findings.model;
+    findings.faults.extend_from_slice(model.invariant_faults());
+    let errors = invariant::compile_all(model.invariants()).err().unwrap_or_default();
+    let faults = errors
+        .into_iter()
+        .map(|error| ModelFault::of_model(ResultCode::ModelAttributeUnknown, error.to_string()));
+    findings.faults.extend(faults);
 }
 
 /// 3217: what the plug-in that runs an element says against it.

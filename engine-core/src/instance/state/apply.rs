@@ -38,6 +38,7 @@ impl FlowInstance {
                 self.undone.clear();
                 self.leave_with(node, data.as_ref(), given.command.variables(), at);
                 self.set_status(node, NodeStatus::Completed, at);
+                self.note_operator(node, envelope);
             }
             InstanceEvent::CommitFailed { reached, .. } => self.fail(reached, envelope),
             InstanceEvent::FlowCompleted => {
@@ -116,6 +117,12 @@ impl FlowInstance {
         }
     }
 
+    fn note_operator(&mut self, id: &NodeInstanceId, envelope: &Envelope) {
+        if let Some(node) = self.node_mut(id) {
+            node.operator.clone_from(&envelope.actor.operator);
+        }
+    }
+
     fn flow_mut(&mut self, id: &FlowInstanceId) -> Option<&mut Flow> {
         self.flows
             .iter_mut()
@@ -163,6 +170,7 @@ impl FlowInstance {
             join: None,
             plug_in: None,
             sub_flow: None,
+            operator: None,
             status,
             leave: entry.clone(),
             entry,
@@ -242,6 +250,9 @@ impl FlowInstance {
                 },
                 way_back: *way_back,
             }));
+        }
+        if is_commit {
+            self.note_operator(id, &given.envelope);
         }
     }
 
@@ -334,6 +345,7 @@ impl FlowInstance {
         }));
         if let Some(call) = parent.as_ref().and_then(|id| self.node_mut(id)) {
             call.sub_flow = Some(index);
+            call.operator.clone_from(&given.envelope.actor.operator);
         }
     }
 
@@ -499,6 +511,8 @@ impl FlowInstance {
         if let Some(left) = node.plug_in.as_mut().map(Arc::make_mut) {
             left.payload.clone_from(&left.entry_payload);
         }
+        // A call activity that is entered again runs the flow that somebody's commit has started.
+        node.operator = node.operator.filter(|_| node.sub_flow.is_some());
         node.done = 0;
         node.leave = node.entry.clone();
         node.created_at = envelope.recorded_at;

@@ -76,6 +76,8 @@ fn write_node(pen: &mut Pen, node: &NodeInstance) -> Written {
         join,
         plug_in,
         sub_flow,
+        // Stands on the record of the commit; the form of the hash is older than this member.
+        operator: _,
         status,
         entry,
         leave,
