@@ -44,6 +44,7 @@ pub use flowledger_engine_core::id::{
     CommandId, FlowDeployId, FlowInstanceId, FlowModuleId, Id, IdGenerator, IdKind, IdOrigin, InstanceDataId,
     NodeInstanceId,
 };
+pub use flowledger_engine_core::invariant;
 pub use flowledger_engine_core::limits::Limits;
 pub use flowledger_engine_core::model::element::{Element, ElementType, Properties};
 pub use flowledger_engine_core::model::parse::ModelLimits;

@@ -43,6 +43,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use flowledger_engine_core::context::HookCall;
+use flowledger_engine_core::invariant::{CompiledInvariant, InvariantError, compile_all};
 use flowledger_engine_core::profile::Profile;
 use flowledger_engine_core::variables::InstanceData;
 use proptest::strategy::{Strategy, ValueTree};
@@ -77,6 +78,7 @@ pub struct FlowTest {
     model: Arc<str>,
     called: Vec<(Arc<str>, Arc<str>)>,
     invariants: Vec<Invariant>,
+    properties: Vec<CompiledInvariant>,
     words: Words,
     cases: u32,
     commands: usize,
@@ -141,6 +143,7 @@ impl FlowTest {
             model: model.into(),
             called: Vec::new(),
             invariants: Vec::new(),
+            properties: Vec::new(),
             words: Words::default(),
             cases: CASES,
             commands: COMMANDS,
@@ -202,6 +205,21 @@ impl FlowTest {
     pub fn with(mut self, invariant: Invariant) -> Self {
         self.invariants.push(invariant);
         self
+    }
+
+    /// Invariants that are given as data, as in a properties file, beside those that the model itself has. They are about the
+    /// instance, and their values are tried as those of conditions are.
+    ///
+    /// # Errors
+    /// All that is wrong with them.
+    pub fn properties(
+        mut self,
+        invariants: &[flowledger_engine_core::invariant::Invariant],
+    ) -> Result<Self, Vec<InvariantError>> {
+        let compiled = compile_all(invariants)?;
+        self.invariants.extend(compiled.iter().map(Invariant::of_model));
+        self.properties.extend(compiled);
+        Ok(self)
     }
 
     /// Which commands are given.
@@ -269,7 +287,7 @@ impl FlowTest {
     }
 
     fn try_all(&self, coverage: Option<&Mutex<Coverage>>) -> Result<Ran, TestError> {
-        let values = Values::of(self.texts());
+        let values = Values::of(self.texts()).spoken_of(&self.properties);
         let next = AtomicU64::new(0);
         let first_found = AtomicU64::new(u64::MAX);
         let workers = thread::available_parallelism().map_or(1, usize::from);

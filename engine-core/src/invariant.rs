@@ -120,6 +120,7 @@ pub struct InvariantExpression {
     compiled: CompiledExpression,
     words: Vec<(Word, Members)>,
     reads_variables: bool,
+    vocabulary: Vocabulary,
 }
 
 /// An invariant that is ready to be looked at.
@@ -284,6 +285,7 @@ impl InvariantExpression {
             compiled,
             words: words.into_iter().collect(),
             reads_variables,
+            vocabulary,
         })
     }
 
@@ -297,6 +299,57 @@ impl InvariantExpression {
             Err(ExpressionError::Missing { .. }) => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// The variables that it reads, also those it reads by way of [`Word::Variables`], and what it compares them with.
+    pub fn variables(&self) -> Vocabulary {
+        let Vocabulary { paths, beside, .. } = &self.vocabulary;
+        let mut variables = Vocabulary::default();
+        for (place, path) in paths.iter().enumerate() {
+            let path = match path.split_first() {
+                Some((first, members)) => match Word::named(first) {
+                    Some(Word::Variables) => members,
+                    Some(Word::Visits | Word::Operators | Word::Waits | Word::Status) => continue,
+                    None => path,
+                },
+                None => continue,
+            };
+            if path.is_empty() {
+                continue;
+            }
+            let known = variables.paths.iter().position(|known| *known == path);
+            let new_place = known.unwrap_or(variables.paths.len());
+            if known.is_none() {
+                variables.paths.push(path.to_vec());
+            }
+            let constants = beside.iter().filter(|(of, _)| *of == place);
+            let constants: Vec<Value> = constants.map(|(_, constant)| constant.clone()).collect();
+            variables.constants.extend(constants.iter().cloned());
+            let constants = constants.into_iter().map(|constant| (new_place, constant));
+            variables.beside.extend(constants);
+        }
+        variables
+    }
+
+    /// The elements that it names: in `visits`, in `operators`, and beside `waits`.
+    pub fn elements(&self) -> BTreeSet<Arc<str>> {
+        let by_element = |word: &Word| matches!(word, Word::Visits | Word::Operators);
+        let members = self.words.iter().filter(|(word, _)| by_element(word));
+        let named = members.flat_map(|(_, members)| members.named.iter().cloned());
+        let beside = self.vocabulary.beside.iter().filter_map(|(place, constant)| {
+            let path = self.vocabulary.paths.get(*place)?;
+            let is_waits = path.first().is_some_and(|word| **word == *Word::Waits.name());
+            match constant {
+                Value::Text(element) if is_waits => Some(element.clone()),
+                _ => None,
+            }
+        });
+        named.chain(beside).collect()
+    }
+
+    /// The words that it reads.
+    pub fn words(&self) -> impl Iterator<Item = Word> {
+        self.words.iter().map(|(word, _)| *word)
     }
 
     /// The text it was compiled from.

@@ -25,6 +25,7 @@ mod generators;
 mod going_back;
 mod golden;
 mod health;
+mod invariants;
 mod kit;
 mod mutations;
 mod oracle;

@@ -3,9 +3,12 @@
 use std::fmt;
 use std::sync::Arc;
 
+use flowledger_engine_core::invariant::{CompiledInvariant, CompiledRule, InvariantExpression};
+
 use super::moment::Moment;
 
-type Seen = Arc<dyn Fn(&Moment<'_>) -> bool + Send + Sync>;
+/// Whether something is so; an error where what the author wrote has no answer.
+type Seen = Arc<dyn Fn(&Moment<'_>) -> Result<bool, String> + Send + Sync>;
 
 /// Something that must hold of every run.
 #[derive(Clone)]
@@ -36,17 +39,17 @@ pub(super) struct Watch {
 impl Invariant {
     /// At no time may this be so.
     pub fn never(name: &str, bad: impl Fn(&Moment<'_>) -> bool + Send + Sync + 'static) -> Self {
-        Self::new(name, Rule::Never(Arc::new(bad)))
+        Self::new(name, Rule::Never(seen(bad)))
     }
 
     /// At all times this must be so.
     pub fn always(name: &str, good: impl Fn(&Moment<'_>) -> bool + Send + Sync + 'static) -> Self {
-        Self::new(name, Rule::Always(Arc::new(good)))
+        Self::new(name, Rule::Always(seen(good)))
     }
 
     /// With so many successful commits this must have been so at some time.
     pub fn eventually(name: &str, commits: usize, good: impl Fn(&Moment<'_>) -> bool + Send + Sync + 'static) -> Self {
-        let good = Arc::new(good);
+        let good = seen(good);
         Self::new(name, Rule::Eventually { commits, good })
     }
 
@@ -57,7 +60,7 @@ impl Invariant {
         first: impl Fn(&Moment<'_>) -> bool + Send + Sync + 'static,
         then: impl Fn(&Moment<'_>) -> bool + Send + Sync + 'static,
     ) -> Self {
-        let (first, then) = (Arc::new(first), Arc::new(then));
+        let (first, then) = (seen(first), seen(then));
         Self::new(name, Rule::LeadsTo { commits, first, then })
     }
 
@@ -87,29 +90,71 @@ impl Invariant {
         &self.name
     }
 
-    /// Looks at the next moment of a run. False: it does not hold.
-    pub(super) fn holds(&self, watch: &mut Watch, now: &Moment<'_>, is_commit: bool) -> bool {
+    /// What a model or a properties file says must hold.
+    pub(super) fn of_model(invariant: &CompiledInvariant) -> Self {
+        let commits = |within: u32| usize::try_from(within).unwrap_or(usize::MAX);
+        let rule = match &invariant.rule {
+            CompiledRule::Never(bad) => Rule::Never(expression(bad, false)),
+            CompiledRule::Always(good) => Rule::Always(expression(good, true)),
+            CompiledRule::Eventually { good, within } => Rule::Eventually {
+                commits: commits(*within),
+                good: expression(good, false),
+            },
+            CompiledRule::Whenever { first, then, within } => Rule::LeadsTo {
+                commits: commits(*within),
+                first: expression(first, false),
+                then: expression(then, false),
+            },
+            CompiledRule::DifferentOperators(_) => {
+                let invariant = invariant.clone();
+                Rule::Always(Arc::new(move |now| {
+                    invariant.broken_at(&now.in_model).map_or(Ok(true), Err)
+                }))
+            }
+        };
+        Self::new(&invariant.name, rule)
+    }
+
+    /// Looks at the next moment of a run.
+    ///
+    /// # Errors
+    /// It does not hold; with the reason, where the moment does not show it.
+    pub(super) fn holds(&self, watch: &mut Watch, now: &Moment<'_>, is_commit: bool) -> Result<(), Option<String>> {
         watch.commits += usize::from(is_commit);
-        match &self.rule {
-            Rule::Never(bad) => !bad(now),
-            Rule::Always(good) => good(now),
+        let holds = match &self.rule {
+            Rule::Never(bad) => !bad(now).map_err(Some)?,
+            Rule::Always(good) => good(now).map_err(Some)?,
             Rule::Eventually { commits, good } => {
-                watch.has_come = watch.has_come || good(now);
+                watch.has_come = watch.has_come || good(now).map_err(Some)?;
                 watch.has_come || watch.commits < *commits
             }
             Rule::LeadsTo { commits, first, then } => {
-                if watch.awaited_since.is_none() && first(now) {
+                if watch.awaited_since.is_none() && first(now).map_err(Some)? {
                     watch.awaited_since = Some(watch.commits);
                 }
-                if watch.awaited_since.is_some() && then(now) {
+                if watch.awaited_since.is_some() && then(now).map_err(Some)? {
                     watch.awaited_since = None;
                 }
                 watch
                     .awaited_since
                     .is_none_or(|since| watch.commits < since.saturating_add(*commits))
             }
-        }
+        };
+        if holds { Ok(()) } else { Err(None) }
     }
+}
+
+fn seen(holds: impl Fn(&Moment<'_>) -> bool + Send + Sync + 'static) -> Seen {
+    Arc::new(move |now| Ok(holds(now)))
+}
+
+/// Whether an expression is so; `untold` where that cannot be told.
+fn expression(expression: &InvariantExpression, untold: bool) -> Seen {
+    let expression = expression.clone();
+    Arc::new(move |now| match expression.holds(&now.in_model) {
+        Ok(holds) => Ok(holds.unwrap_or(untold)),
+        Err(error) => Err(expression.told(&error)),
+    })
 }
 
 impl fmt::Debug for Invariant {

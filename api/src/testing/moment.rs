@@ -1,10 +1,9 @@
 //! An instance at a moment of a run, as invariants see it.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::collections::BTreeSet;
 
-use flowledger_engine_core::id::NodeInstanceId;
 use flowledger_engine_core::instance::{FlowIndex, FlowInstance, FlowStatus, NodeInstance, NodeStatus};
+use flowledger_engine_core::invariant;
 use flowledger_engine_core::value::Value;
 use flowledger_engine_core::variables::InstanceData;
 use flowledger_projections::instance_data::instance_data;
@@ -12,8 +11,8 @@ use flowledger_projections::instance_data::instance_data;
 /// An instance at a moment of a run.
 pub struct Moment<'a> {
     pub(super) state: &'a FlowInstance,
-    /// Who committed which node instance.
-    pub(super) operators: &'a BTreeMap<NodeInstanceId, Arc<str>>,
+    /// The flow that the invariant in hand is about, as the model's own invariants see it.
+    pub(super) in_model: invariant::Moment<'a>,
     /// The code that the last command was answered with.
     pub(super) code: i32,
     pub(super) is_failed_commit: bool,
@@ -68,10 +67,9 @@ impl Moment<'_> {
     }
 
     /// Who completed this element, not counting what was rolled back.
-    pub fn operators(&self, key: &str) -> BTreeSet<&str> {
+    pub fn operators<'m>(&'m self, key: &'m str) -> BTreeSet<&'m str> {
         self.completed(key)
-            .filter_map(|node| self.operators.get(&node.id))
-            .map(|operator| &**operator)
+            .filter_map(|node| node.operator.as_deref())
             .collect()
     }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use flowledger_engine_core::expression::{Vocabulary, around};
+use flowledger_engine_core::invariant::{self, CompiledInvariant, InvariantExpression};
 use flowledger_engine_core::model::parse::{self, ModelLimits};
 use flowledger_engine_core::value::Value;
 use flowledger_engine_core::variables::InstanceData;
@@ -14,6 +15,8 @@ use proptest::sample::select;
 
 /// Values of one variable that are drawn at most.
 const MAX_VALUES: usize = 64;
+/// Values of what is only tested for truth.
+const TESTED: [Value; 2] = [Value::Bool(true), Value::Bool(false)];
 /// How likely a variable is given with a command.
 const GIVEN: f64 = 0.7;
 
@@ -23,19 +26,41 @@ const GIVEN: f64 = 0.7;
 pub struct Values(BTreeMap<Arc<str>, Vec<Value>>);
 
 impl Values {
-    /// What the conditions of these models speak of. A text that is no model adds nothing.
+    /// What the conditions and the invariants of these models speak of. A text that is no model adds nothing.
     pub fn of<'t>(models: impl IntoIterator<Item = &'t str>) -> Self {
         let mut values: BTreeMap<Arc<str>, Vec<Value>> = BTreeMap::new();
+        let mut own = Vec::new();
         for text in models {
             let Ok(model) = parse::parse(text, &ModelLimits::default()) else {
                 continue;
             };
             let conditions = model.elements().iter().filter_map(|element| element.condition());
             for vocabulary in conditions.filter_map(|text| Vocabulary::of(text).ok()) {
-                add(&mut values, &vocabulary);
+                add(&mut values, &vocabulary, &TESTED);
+            }
+            own.extend(invariant::compile_all(model.invariants()).unwrap_or_default());
+        }
+        Self(values).spoken_of(&own)
+    }
+
+    /// The same, with what invariants speak of beside it. A variable that they compare with no constant gets true and false
+    /// only where it has no other value: a text or an amount is not tried as a boolean because an invariant asks whether it
+    /// is there.
+    pub(super) fn spoken_of(mut self, invariants: &[CompiledInvariant]) -> Self {
+        let expressions = invariants.iter().flat_map(CompiledInvariant::expressions);
+        let vocabularies: Vec<Vocabulary> = expressions.map(InvariantExpression::variables).collect();
+        for vocabulary in &vocabularies {
+            add(&mut self.0, vocabulary, &[]);
+        }
+        for path in vocabularies.iter().flat_map(|vocabulary| &vocabulary.paths) {
+            if let Some((key, properties)) = path.split_first()
+                && self.of_variable(key).is_empty()
+            {
+                let tested = TESTED.map(|value| nested(properties, value));
+                self.0.insert(key.clone(), tested.into());
             }
         }
-        Self(values)
+        self
     }
 
     /// The same, with these values of a variable beside the others: of one that only hooks or plug-ins of the host read, say.
@@ -53,7 +78,8 @@ impl Values {
     }
 }
 
-fn add(values: &mut BTreeMap<Arc<str>, Vec<Value>>, vocabulary: &Vocabulary) {
+/// Adds what is compared with constants, and these values for what is not.
+fn add(values: &mut BTreeMap<Arc<str>, Vec<Value>>, vocabulary: &Vocabulary, otherwise: &[Value]) {
     for (place, path) in vocabulary.paths.iter().enumerate() {
         let Some((key, properties)) = path.split_first() else {
             continue;
@@ -66,7 +92,10 @@ fn add(values: &mut BTreeMap<Arc<str>, Vec<Value>>, vocabulary: &Vocabulary) {
             }
         }
         if own.is_empty() {
-            own = vec![Value::Bool(true), Value::Bool(false)];
+            own = otherwise.to_vec();
+        }
+        if own.is_empty() {
+            continue;
         }
         let of_key = values.entry(key.clone()).or_default();
         for value in own {

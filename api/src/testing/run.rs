@@ -8,13 +8,16 @@ use std::task::Poll;
 
 use flowledger_engine_core::event::{Actor, AnyRecord};
 use flowledger_engine_core::id::{FlowDeployId, FlowInstanceId, FlowModuleId, NodeInstanceId};
-use flowledger_engine_core::instance::{FlowInstance, NodeInstance, NodeStatus};
+use flowledger_engine_core::instance::{FlowIndex, FlowInstance, FlowStatus, NodeInstance, NodeStatus};
+use flowledger_engine_core::invariant;
 use flowledger_engine_core::model::element::ElementType;
+use flowledger_engine_core::model::flow_model::FlowModel;
+use flowledger_engine_core::model::parse::parse;
 use flowledger_engine_core::time::Timestamp;
 use flowledger_event_store::{MemoryStore, Store};
 
 use super::coverage::Coverage;
-use super::invariant::Watch;
+use super::invariant::{Invariant, Watch};
 use super::moment::Moment;
 use super::random::{OPERATORS, Word};
 use super::script::{Script, ScriptStep};
@@ -43,9 +46,17 @@ pub(super) struct Bench<'t> {
     engine: BlockingEngine,
     deployment: FlowDeployId,
     modules: BTreeMap<Arc<str>, FlowModuleId>,
+    watched: Vec<Watched>,
     /// Call activities for which the commit names the flow.
     nameless: BTreeSet<Arc<str>>,
     runs: u64,
+}
+
+/// A model, and what itself says must hold.
+struct Watched {
+    module: FlowModuleId,
+    model: FlowModel,
+    own: Vec<Invariant>,
 }
 
 /// What came of one run.
@@ -78,8 +89,8 @@ struct Run {
     last: Option<(Request, String)>,
     /// The command in hand, and its answer: it can be given again if it leaves a record.
     given: Option<(Request, String)>,
-    operators: BTreeMap<NodeInstanceId, Arc<str>>,
-    watches: Vec<Watch>,
+    /// How far each invariant has come, by the flow it is about.
+    watches: BTreeMap<(usize, FlowIndex), Watch>,
     ran: Ran,
 }
 
@@ -116,6 +127,7 @@ impl<'t> Bench<'t> {
             engine,
             deployment: FlowDeployId::new(""),
             modules: BTreeMap::new(),
+            watched: Vec::new(),
             nameless: BTreeSet::new(),
             runs: 0,
         };
@@ -125,17 +137,18 @@ impl<'t> Bench<'t> {
 
     fn deploy(&mut self) -> Result<(), EngineError> {
         self.modules.clear();
+        self.watched.clear();
         for (name, model) in &self.test.called {
             let deployed = self
                 .engine
                 .deploy_model(DeployModel::new(name, &named(model, &self.modules)))?;
+            self.watched.extend(watched(&deployed.flow_module_id, model));
             self.modules.insert(name.clone(), deployed.flow_module_id);
         }
         let model = named(&self.test.model, &self.modules);
-        self.deployment = self
-            .engine
-            .deploy_model(DeployModel::new("tested", &model))?
-            .flow_deploy_id;
+        let deployed = self.engine.deploy_model(DeployModel::new("tested", &model))?;
+        self.watched.extend(watched(&deployed.flow_module_id, &model));
+        self.deployment = deployed.flow_deploy_id;
         self.nameless = self.test.texts().flat_map(nameless_calls).collect();
         Ok(())
     }
@@ -155,7 +168,7 @@ impl<'t> Bench<'t> {
     /// Gives commands that are still to be made out.
     pub(super) fn play_words(&mut self, words: &[Word]) -> Result<Played, EngineError> {
         self.renew()?;
-        let mut run = Run::new(self.test);
+        let mut run = Run::new();
         let mut script = Script::default();
         for word in words {
             let Some(step) = self.made_out(word, &run) else {
@@ -172,7 +185,7 @@ impl<'t> Bench<'t> {
     /// Gives the commands of a script; those that find no task are passed over.
     pub(super) fn play(&mut self, script: &Script) -> Result<Played, EngineError> {
         self.renew()?;
-        let mut run = Run::new(self.test);
+        let mut run = Run::new();
         let mut done = Script::default();
         for step in &script.steps {
             done.steps.push(step.clone());
@@ -310,19 +323,44 @@ impl<'t> Bench<'t> {
         if run.instance.is_none() {
             return Ok(None);
         }
-        let moment = Moment {
-            state: &run.state,
-            operators: &run.operators,
-            code: answers.last().map_or(0, |answer| answer.code),
-            is_failed_commit: is_commit && failed > 0 && grown > 0,
-        };
         let has_committed = is_commit && grown > 0 && grown > failed;
-        for (invariant, watch) in self.test.invariants.iter().zip(&mut run.watches) {
-            if !invariant.holds(watch, &moment, has_committed) {
-                return Ok(Some((invariant.name().clone(), moment.told())));
+        let code = answers.last().map_or(0, |answer| answer.code);
+        let is_failed_commit = is_commit && failed > 0 && grown > 0;
+        Ok(self.first_broken(run, code, is_failed_commit, has_committed))
+    }
+
+    /// The first invariant that does not hold where a run stands, and what is seen.
+    fn first_broken(
+        &self,
+        run: &mut Run,
+        code: i32,
+        is_failed_commit: bool,
+        has_committed: bool,
+    ) -> Option<(Arc<str>, String)> {
+        for (index, flow) in run.state.flows() {
+            let stands_for = self.watched.iter().find(|watched| {
+                watched.module == flow.flow_module_id
+                    && (flow.parent.is_none() || flow.status != FlowStatus::Terminated)
+            });
+            let Some(watched) = stands_for else { continue };
+            let moment = Moment {
+                state: &run.state,
+                in_model: invariant::Moment::new(&run.state, index, &watched.model),
+                code,
+                is_failed_commit,
+            };
+            let of_test = self.test.invariants.iter().filter(|_| index == FlowIndex::ROOT);
+            for (number, invariant) in of_test.chain(&watched.own).enumerate() {
+                let is_new = !run.watches.contains_key(&(number, index));
+                let watch = run.watches.entry((number, index)).or_default();
+                if let Err(reason) = invariant.holds(watch, &moment, has_committed && !is_new) {
+                    let told = moment.told();
+                    let seen = reason.map_or_else(|| told.clone(), |reason| format!("{told}; {reason}"));
+                    return Some((invariant.name().clone(), seen));
+                }
             }
         }
-        Ok(None)
+        None
     }
 
     /// The requests of a step; `None` where there is nothing to give them to.
@@ -368,9 +406,6 @@ impl<'t> Bench<'t> {
                 commit.variables.clone_from(variables);
                 let module = calls.as_ref().and_then(|calls| self.modules.get(calls));
                 commit.call_activity_flow_module_id = module.map(ToString::to_string);
-                if let Some(by) = by {
-                    run.operators.insert(task, by.clone());
-                }
                 Request::Commit(commit)
             }
             ScriptStep::Rollback { task } => {
@@ -462,14 +497,13 @@ impl<'t> Bench<'t> {
 }
 
 impl Run {
-    fn new(test: &FlowTest) -> Self {
+    fn new() -> Self {
         Self {
             instance: None,
             state: Arc::default(),
             last: None,
             given: None,
-            operators: BTreeMap::new(),
-            watches: vec![Watch::default(); test.invariants.len()],
+            watches: BTreeMap::new(),
             ran: Ran {
                 runs: 1,
                 ..Ran::default()
@@ -602,6 +636,17 @@ fn opened(test: &FlowTest, store: &Store, clock: &Arc<RunClock>) -> Result<Block
     Ok(builder.open()?.blocking())
 }
 
+/// A model that was deployed, with what must hold of its flows.
+fn watched(module: &FlowModuleId, text: &str) -> Option<Watched> {
+    let model = parse(text, &crate::ModelLimits::default()).ok()?;
+    let own = invariant::compile_all(model.invariants()).unwrap_or_default();
+    Some(Watched {
+        module: module.clone(),
+        own: own.iter().map(Invariant::of_model).collect(),
+        model,
+    })
+}
+
 /// A model in which the names of called flows are the ids of their modules.
 fn named(model: &str, modules: &BTreeMap<Arc<str>, FlowModuleId>) -> String {
     let Ok(mut json) = serde_json::from_str::<serde_json::Value>(model) else {
@@ -630,7 +675,7 @@ fn named(model: &str, modules: &BTreeMap<Arc<str>, FlowModuleId>) -> String {
 /// The call activities of a model that do not say which flow they run.
 fn nameless_calls(model: &str) -> Vec<Arc<str>> {
     let limits = crate::ModelLimits::default();
-    let Ok(model) = flowledger_engine_core::model::parse::parse(model, &limits) else {
+    let Ok(model) = parse(model, &limits) else {
         return Vec::new();
     };
     let calls = model
