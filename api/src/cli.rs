@@ -24,6 +24,7 @@ mod rollback;
 mod session;
 mod story;
 mod task;
+mod test;
 mod why;
 mod words;
 
@@ -71,6 +72,9 @@ enum Command {
     /// Draws a model, or an instance at any moment, as SVG or as Mermaid text
     #[command(after_help = draw::DRAW_HELP)]
     Draw(draw::DrawArgs),
+    /// Looks for a way to break what must hold of a model, and shows the shortest one; needs no data directory
+    #[command(after_help = test::TEST_HELP)]
+    Test(test::TestArgs),
     /// The log: read its records, verify it, prove it to others
     #[command(subcommand)]
     Log(log::LogCommand),
@@ -95,6 +99,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Debug(args) => debug::run(&session, args),
         Command::Replay(args) => regression::run(&session, args),
         Command::Draw(args) => draw::run(&session, args),
+        Command::Test(args) => test::run(&session, &args),
         Command::Log(command) => log::run(&session, command),
         Command::VerifyReceipt(args) => receipt::verify(&session, &args),
         Command::Errors(command) => errors::run(&session, &command),

@@ -32,6 +32,7 @@ mod example;
 mod invariant;
 mod moment;
 mod mutant;
+mod properties;
 mod random;
 mod run;
 mod script;
@@ -45,6 +46,7 @@ use std::thread;
 use flowledger_engine_core::context::HookCall;
 use flowledger_engine_core::invariant::{CompiledInvariant, InvariantError, compile_all};
 use flowledger_engine_core::profile::Profile;
+use flowledger_engine_core::value::Value;
 use flowledger_engine_core::variables::InstanceData;
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
@@ -54,10 +56,12 @@ pub use self::example::Example;
 pub use self::invariant::Invariant;
 pub use self::moment::Moment;
 pub use self::mutant::{Mutant, MutationScore};
+pub use self::properties::{Expected, GivenWhenThen, Minimum, Properties, Status, asks_hooks};
 pub use self::random::{Values, Words, variables};
 use self::run::Bench;
-pub use self::script::{Script, ScriptStep};
+pub use self::script::{MAX_WAIT_SECONDS, Script, ScriptStep};
 use crate::error::EngineError;
+use crate::operation::DrawOptions;
 
 /// Runs that are tried unless said otherwise.
 pub const CASES: u32 = 256;
@@ -72,6 +76,9 @@ type FirstFound = (u32, Script, Arc<str>);
 /// What hooks of the tested model answer.
 pub(crate) type HookFn = Arc<dyn Fn(&HookCall) -> Vec<InstanceData> + Send + Sync>;
 
+/// Who is told how many runs are done.
+type ProgressFn = Arc<dyn Fn(u64) + Send + Sync>;
+
 /// A model, and what must hold whatever is done to its instances.
 #[derive(Clone)]
 pub struct FlowTest {
@@ -85,6 +92,9 @@ pub struct FlowTest {
     seed: u64,
     profile: Profile,
     hook: Option<HookFn>,
+    examples: Vec<GivenWhenThen>,
+    more_values: Vec<(Arc<str>, Value)>,
+    progress: Option<ProgressFn>,
 }
 
 /// What was run without a finding.
@@ -96,6 +106,17 @@ pub struct Ran {
     pub commands: u64,
     /// Records that came of them.
     pub records: u64,
+}
+
+/// All that came of the runs.
+#[derive(Clone, Debug)]
+pub struct Explored {
+    /// What was run; up to the run that breaks an invariant, where one does.
+    pub ran: Ran,
+    /// What these runs came to.
+    pub coverage: Coverage,
+    /// The invariant that does not hold.
+    pub broken: Option<Broken>,
 }
 
 /// An invariant that does not hold, and the shortest way to break it.
@@ -150,11 +171,13 @@ impl FlowTest {
             seed: SEED,
             profile: Profile::Documented,
             hook: None,
+            examples: Vec::new(),
+            more_values: Vec::new(),
+            progress: None,
         }
     }
 
-    /// A flow that call activities run: those whose `callActivityFlowModuleId` is this name, and those that name none. Where a
-    /// called flow calls another one, that one comes first.
+    /// A flow that call activities run: those whose `callActivityFlowModuleId` is this name, and those that name none.
     pub fn called(mut self, name: &str, model: &str) -> Self {
         self.called.push((name.into(), model.into()));
         self
@@ -258,12 +281,35 @@ impl FlowTest {
         self
     }
 
+    /// One more value that a variable is given, beside those that the conditions speak of.
+    pub fn value(mut self, key: &str, value: impl Into<Value>) -> Self {
+        self.more_values.push((key.into(), value.into()));
+        self
+    }
+
+    /// One more example; it is looked at before the runs.
+    pub fn example(mut self, example: GivenWhenThen) -> Self {
+        self.examples.push(example);
+        self
+    }
+
+    /// Whom to tell how many runs are done, behind each of them; on any of the threads.
+    pub fn progress(mut self, told: impl Fn(u64) + Send + Sync + 'static) -> Self {
+        self.progress = Some(Arc::new(told));
+        self
+    }
+
     /// Looks for a way to break an invariant.
     ///
     /// # Errors
-    /// [`TestError::Broken`] with the shortest way; [`TestError::Engine`] for a model that does not deploy.
+    /// [`TestError::Broken`] with the shortest way, or with an example that does not come out; [`TestError::Engine`] for a
+    /// model that does not deploy.
     pub fn run(&self) -> Result<Ran, TestError> {
-        self.try_all(None)
+        self.judge_examples()?;
+        match self.sweep(self.cases, true, None)? {
+            (ran, None) => Ok(ran),
+            (_, Some(found)) => Err(TestError::Broken(Box::new(self.shortest(found)?))),
+        }
     }
 
     /// The same, and how much of the model the runs have come to.
@@ -271,24 +317,86 @@ impl FlowTest {
     /// # Errors
     /// As [`Self::run`].
     pub fn cover(&self) -> Result<(Ran, Coverage), TestError> {
-        let coverage = Mutex::new(Coverage::of(&self.model));
-        let ran = self.try_all(Some(&coverage))?;
-        Ok((ran, coverage.into_inner().unwrap_or_else(PoisonError::into_inner)))
+        self.judge_examples()?;
+        let explored = self.explore()?;
+        match explored.broken {
+            None => Ok((explored.ran, explored.coverage)),
+            Some(broken) => Err(TestError::Broken(Box::new(broken))),
+        }
     }
 
-    /// How many mutants of the model this test tells from the model: of those that deploy, how many break an invariant. Each
-    /// costs the runs of a whole test.
+    /// Looks for a way to break an invariant and tells all that came of it, the same for the same seed on any number of
+    /// processors: of runs behind the one that breaks an invariant nothing is told. Examples are not looked at.
+    ///
+    /// # Errors
+    /// Where the model does not deploy, or the engine is at fault.
+    pub fn explore(&self) -> Result<Explored, EngineError> {
+        let coverage = Mutex::new(Coverage::of(&self.model));
+        let (ran, found) = self.sweep(self.cases, true, Some(&coverage))?;
+        let Some(found) = found else {
+            return Ok(Explored {
+                ran,
+                coverage: coverage.into_inner().unwrap_or_else(PoisonError::into_inner),
+                broken: None,
+            });
+        };
+        // Other threads may have been further.
+        let coverage = Mutex::new(Coverage::of(&self.model));
+        let (ran, _) = self.sweep(found.0.saturating_add(1), false, Some(&coverage))?;
+        Ok(Explored {
+            ran,
+            coverage: coverage.into_inner().unwrap_or_else(PoisonError::into_inner),
+            broken: Some(self.shortest(found)?),
+        })
+    }
+
+    /// How many mutants of the model this test tells from the model: of those that deploy, how many break an invariant or an
+    /// example. Each costs the runs of a whole test.
     ///
     /// # Errors
     /// As [`Self::run`], for the model itself.
     pub fn mutation_score(&self) -> Result<MutationScore, TestError> {
         self.run()?;
-        mutant::score(self)
+        mutant::score(self, &|_, _| ())
     }
 
-    fn try_all(&self, coverage: Option<&Mutex<Coverage>>) -> Result<Ran, TestError> {
-        let values = Values::of(self.texts()).spoken_of(&self.properties);
+    /// The same for a model that has passed, which is not run again; `told` hears behind each mutant how many of how many are
+    /// done.
+    ///
+    /// # Errors
+    /// [`TestError::Engine`] where the engine is at fault.
+    pub fn mutation_score_of_passed(&self, told: &dyn Fn(usize, usize)) -> Result<MutationScore, TestError> {
+        mutant::score(self, told)
+    }
+
+    /// What is seen where an example does not come out.
+    ///
+    /// # Errors
+    /// Where the model does not deploy, or the engine is at fault.
+    pub fn judge(&self, example: &GivenWhenThen) -> Result<Option<Broken>, EngineError> {
+        properties::judge(self, example)
+    }
+
+    fn judge_examples(&self) -> Result<(), TestError> {
+        for example in &self.examples {
+            if let Some(broken) = self.judge(example)? {
+                return Err(TestError::Broken(Box::new(broken)));
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives the words of each case until one breaks an invariant, or all the same where it is not to stop; the lowest case
+    /// that does.
+    fn sweep(
+        &self,
+        cases: u32,
+        stops: bool,
+        coverage: Option<&Mutex<Coverage>>,
+    ) -> Result<(Ran, Option<FirstFound>), EngineError> {
+        let values = self.values();
         let next = AtomicU64::new(0);
+        let done = AtomicU64::new(0);
         let first_found = AtomicU64::new(u64::MAX);
         let workers = thread::available_parallelism().map_or(1, usize::from);
         let work = || -> Result<(Ran, Option<FirstFound>), EngineError> {
@@ -300,7 +408,7 @@ impl FlowTest {
             loop {
                 let case = next.fetch_add(1, Ordering::Relaxed);
                 let number = u32::try_from(case).unwrap_or(u32::MAX);
-                if number >= self.cases || case > first_found.load(Ordering::Relaxed) {
+                if number >= cases || (stops && case > first_found.load(Ordering::Relaxed)) {
                     if let (Some(coverage), Some(covered)) = (coverage, &covered) {
                         coverage.lock().unwrap_or_else(PoisonError::into_inner).merge(covered);
                     }
@@ -314,6 +422,9 @@ impl FlowTest {
                 ran.add(&played.ran);
                 if let Some(covered) = &mut covered {
                     bench.cover(&played, covered)?;
+                }
+                if let (Some(told), true) = (&self.progress, stops) {
+                    told(done.fetch_add(1, Ordering::Relaxed) + 1);
                 }
                 if let Some((invariant, _)) = played.broken
                     && found.as_ref().is_none_or(|(known, ..)| number < *known)
@@ -342,10 +453,7 @@ impl FlowTest {
                 first = Some(found);
             }
         }
-        match first {
-            None => Ok(ran),
-            Some((case, script, invariant)) => Err(self.shortest(case, script, &invariant)?),
-        }
+        Ok((ran, first))
     }
 
     /// Looks for a way to break an invariant, and panics with the shortest one.
@@ -363,6 +471,10 @@ impl FlowTest {
     /// As [`Self::run`].
     pub fn play(&self, script: &Script) -> Result<Ran, TestError> {
         let played = Bench::new(self)?.play(script)?;
+        self.told(played)
+    }
+
+    fn told(&self, played: run::Played) -> Result<Ran, TestError> {
         match played.broken {
             None => Ok(played.ran),
             Some((invariant, seen)) => Err(TestError::Broken(Box::new(Broken {
@@ -373,6 +485,30 @@ impl FlowTest {
                 case: 0,
             }))),
         }
+    }
+
+    /// The same, and adds to a coverage what the script comes to.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub fn play_covering(&self, script: &Script, coverage: &mut Coverage) -> Result<Ran, TestError> {
+        let mut bench = Bench::new(self)?;
+        let played = bench.play(script)?;
+        bench.cover(&played, coverage)?;
+        self.told(played)
+    }
+
+    /// Draws the instance behind the last command of a script, under a title, with the commands below it.
+    ///
+    /// # Errors
+    /// Where the model does not deploy, or the engine is at fault.
+    pub fn draw(&self, title: &str, script: &Script, options: DrawOptions) -> Result<String, EngineError> {
+        let mut bench = Bench::new(self)?;
+        let played = bench.play(script)?;
+        let seen = played.broken.iter().map(|(_, seen)| seen.clone());
+        let steps = played.script.steps.iter().enumerate();
+        let steps = steps.map(|(place, step)| format!("{}. {step}", place + 1));
+        bench.draw(&played, title.to_owned(), seen.chain(steps).collect(), options)
     }
 
     /// An example: an instance that was started with these variables.
@@ -391,27 +527,31 @@ impl FlowTest {
     ///     .then_completed()
     ///     .then_data("days", 3);
     /// ```
-    pub fn given_start<'k, V: Into<flowledger_engine_core::value::Value>>(
-        &self,
-        variables: impl IntoIterator<Item = (&'k str, V)>,
-    ) -> Example {
+    pub fn given_start<'k, V: Into<Value>>(&self, variables: impl IntoIterator<Item = (&'k str, V)>) -> Example {
         Example::start(self, example::data(variables))
     }
 
-    fn shortest(&self, case: u32, script: Script, invariant: &str) -> Result<TestError, EngineError> {
+    fn shortest(&self, (case, script, invariant): FirstFound) -> Result<Broken, EngineError> {
         let mut bench = Bench::new(self)?;
-        let script = shrink::shortest(&mut bench, script, invariant)?;
+        let script = shrink::shortest(&mut bench, script, &invariant)?;
         let played = bench.play(&script)?;
         let (invariant, seen) = played
             .broken
-            .unwrap_or_else(|| (invariant.into(), "it was broken once, and not again".into()));
-        Ok(TestError::Broken(Box::new(Broken {
+            .unwrap_or_else(|| (invariant, "it was broken once, and not again".into()));
+        Ok(Broken {
             invariant,
             seen,
             script,
             seed: self.seed,
             case,
-        })))
+        })
+    }
+
+    /// The values that variables are given.
+    fn values(&self) -> Values {
+        let values = Values::of(self.texts()).spoken_of(&self.properties);
+        let more = self.more_values.iter();
+        more.fold(values, |values, (key, value)| values.with(key, [value.clone()]))
     }
 
     /// What decides one run.

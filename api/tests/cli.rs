@@ -2079,3 +2079,281 @@ fn event_logs_are_written_for_process_mining() {
     let before = shell.done(&["log", "event-log", "--as-of", "2020-01-01T00:00:00Z"]);
     assert!(!before.contains("<trace>"));
 }
+
+/// A payment of exactly 1000 finds no way on.
+fn payment(small: &str) -> String {
+    r#"{"flowElementList":[
+        {"key":"start","type":2,"outgoing":["f1"]},
+        {"key":"f1","type":1,"incoming":["start"],"outgoing":["ask"]},
+        {"key":"ask","type":4,"incoming":["f1"],"outgoing":["f2"]},
+        {"key":"f2","type":1,"incoming":["ask"],"outgoing":["size"]},
+        {"key":"size","type":6,"incoming":["f2"],"outgoing":["large","small"]},
+        {"key":"large","type":1,"incoming":["size"],"outgoing":["approve"],"properties":{"conditionsequenceflow":"amount > 1000"}},
+        {"key":"small","type":1,"incoming":["size"],"outgoing":["edit"],"properties":{"conditionsequenceflow":"SMALL"}},
+        {"key":"approve","type":4,"incoming":["large"],"outgoing":["f3"]},
+        {"key":"f3","type":1,"incoming":["approve"],"outgoing":["pay"]},
+        {"key":"edit","type":4,"incoming":["small"],"outgoing":["f5"]},
+        {"key":"f5","type":1,"incoming":["edit"],"outgoing":["pay"]},
+        {"key":"pay","type":4,"incoming":["f5","f3"],"outgoing":["f4"]},
+        {"key":"f4","type":1,"incoming":["pay"],"outgoing":["end"]},
+        {"key":"end","type":3,"incoming":["f4"]}]}"#
+        .replace("SMALL", small)
+}
+
+#[test]
+fn test_shows_the_shortest_way_as_commands_saves_it_and_gives_it_first_from_then_on() {
+    let shell = Shell::new();
+    shell.write("pay.json", &payment("amount < 1000"));
+    let untouched = shell.run(&["test", "pay.json", "--no-save"]);
+    assert_eq!(untouched.out, shell.run(&["test", "pay.json", "--no-save"]).out);
+    assert!(!shell.directory.path().join("pay.regressions").exists());
+    let found = shell.json(1, &["test", "pay.json", "--draw", "gap.svg"]);
+    let finding = &found["findings"][0];
+    assert_eq!(text(finding, "/from"), "run");
+    assert_eq!(
+        finding["script"]["steps"],
+        serde_json::json!([{"start": {}}, {"commit": {"task": "ask", "variables": {"amount": 1000}}}])
+    );
+    assert!(
+        untouched.status == 1 && untouched.out.contains("instance commit INSTANCE ask amount=1000"),
+        "{}",
+        untouched.out
+    );
+    let drawn = fs::read_to_string(shell.directory.path().join("gap.svg")).unwrap();
+    assert!(drawn.contains("does not hold") && drawn.contains("2. commit ask amount=1000"));
+
+    // What is shown can be typed.
+    let mut ids = [("MODULE", String::new()), ("INSTANCE", String::new())];
+    let commands: Vec<String> = finding["commands"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|command| command.as_str().unwrap().to_owned())
+        .collect();
+    for (number, command) in commands.iter().enumerate() {
+        let typed = ids
+            .iter()
+            .fold(command.clone(), |command, (word, id)| command.replace(word, id));
+        let arguments: Vec<&str> = typed.split(' ').skip(1).collect();
+        let answer = shell.json(i32::from(number + 1 == commands.len()), &arguments);
+        match number {
+            0 => ids[0].1 = text(&answer, "/flowModuleId"),
+            1 => ids[1].1 = text(&answer, "/flowInstanceId"),
+            _ => assert_eq!(code(&answer), 4013),
+        }
+    }
+
+    // Saved once, given first, and kept when it is fixed.
+    let again = shell.json(1, &["test", "pay.json"]);
+    assert_eq!(
+        (text(&again["findings"][0], "/from"), again["ran"].is_null()),
+        ("regression".to_owned(), true)
+    );
+    let files = || {
+        fs::read_dir(shell.directory.path().join("pay.regressions"))
+            .unwrap()
+            .count()
+    };
+    assert_eq!(files(), 1);
+    shell.write("pay.json", &payment("amount <= 1000"));
+    let fixed = shell.run(&["test", "pay.json"]);
+    assert!(
+        fixed.status == 0 && fixed.out.contains("is fixed; it stays as a test"),
+        "{}",
+        fixed.out
+    );
+    assert_eq!(files(), 1);
+
+    // What cannot be read is told, and stays.
+    shell.write("pay.regressions/mine.json", "{ half");
+    let unread = shell.run(&["test", "pay.json"]);
+    assert!(
+        unread.status == 2 && unread.err.contains("mine.json is no saved script"),
+        "{}",
+        unread.err
+    );
+    let kept = fs::read_to_string(shell.directory.path().join("pay.regressions/mine.json")).unwrap();
+    assert_eq!((&*kept, files()), ("{ half", 2));
+}
+
+#[test]
+fn test_reads_what_must_hold_from_toml_and_from_json_alike() {
+    let shell = Shell::new();
+    shell.write("pay.json", &payment("amount <= 1000"));
+    shell.write(
+        "pay.toml",
+        r#"
+        cases = 300
+        seed = 3
+        values.amount = [0, 1000000.5]
+        words = { commit = 1, rollback = 0 }
+
+        [[invariants]]
+        name = "much is paid only with approval"
+        never = "'pay' in waits && amount > 1000 && visits.approve == 0"
+
+        [[examples]]
+        name = "a small payment is edited"
+        given = { who = "Lin" }
+        when = [{ commit = { task = "ask", variables = { amount = 2 } } }, "suspend"]
+        then = { waitsAt = ["edit"], status = "suspended", code = 1000, variables = { who = "Lin" } }
+
+        [[examples]]
+        name = "a large payment is edited"
+        when = [{ commit = { task = "ask", variables = { amount = 2000 } } }]
+        then = { waitsAt = ["edit"] }
+        "#,
+    );
+    let wrong = shell.json(1, &["test", "pay.json", "--properties", "pay.toml", "--no-save"]);
+    let holds: Vec<_> = wrong["examples"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|example| example["holds"].clone())
+        .collect();
+    assert_eq!(holds, [true, false]);
+    let finding = &wrong["findings"][0];
+    assert_eq!(
+        text(finding, "/invariant"),
+        "a large payment is edited: then it waits at edit"
+    );
+    assert!(text(finding, "/seen").contains("it waits at approve"), "{finding}");
+
+    let toml = fs::read_to_string(shell.directory.path().join("pay.toml")).unwrap();
+    let right = toml.replace(
+        "when = [{ commit = { task = \"ask\", variables = { amount = 2000",
+        "when = [{ commit = { task = \"ask\", variables = { amount = 20",
+    );
+    shell.write("pay.toml", &right);
+    shell.write(
+        "pay.props.json",
+        r#"{"cases": 300, "seed": 3, "values": {"amount": [0, 1000000.5]}, "words": {"commit": 1, "rollback": 0},
+            "invariants": [{"name": "much is paid only with approval",
+                "never": "'pay' in waits && amount > 1000 && visits.approve == 0"}],
+            "examples": [
+                {"name": "a small payment is edited", "given": {"who": "Lin"},
+                 "when": [{"commit": {"task": "ask", "variables": {"amount": 2}}}, "suspend"],
+                 "then": {"waitsAt": ["edit"], "status": "suspended", "code": 1000, "variables": {"who": "Lin"}}},
+                {"name": "a large payment is edited", "when": [{"commit": {"task": "ask", "variables": {"amount": 20}}}],
+                 "then": {"waitsAt": ["edit"]}}]}"#,
+    );
+    let told = |file: &str| {
+        let answer = shell.run(&["test", "pay.json", "--properties", file, "--no-save"]);
+        assert!(answer.status == 1 && answer.err.is_empty(), "{}", answer.err);
+        answer.out
+    };
+    let found = told("pay.toml");
+    assert_eq!(found, told("pay.props.json"));
+    assert!(
+        found.contains("\"much is paid only with approval\" does not hold")
+            && found.contains("instance commit INSTANCE edit amount="),
+        "{found}"
+    );
+    for (text, told) in [
+        ("casess = 1", "unknown field `casess`"),
+        ("[[invariants]]\nname = \"x\"\nnever = \"(\"", "invariant \"x\""),
+        ("cases = ", "pay.toml"),
+    ] {
+        shell.write("pay.toml", text);
+        let answer = shell.run(&["test", "pay.json", "--properties", "pay.toml"]);
+        assert!(
+            answer.status == 2 && answer.err.contains(told),
+            "{text}: {}",
+            answer.err
+        );
+    }
+    assert_eq!(shell.run(&["test", "nothing.json"]).status, 2);
+    shell.write("broken.json", "{");
+    assert_eq!(code(&shell.json(2, &["test", "broken.json"])), 3201);
+    shell.write("faulty.json", r#"{"flowElementList":[{"key":"start","type":2}]}"#);
+    assert!((3200..3300).contains(&code(&shell.json(1, &["test", "faulty.json"]))));
+}
+
+#[test]
+fn test_tells_coverage_adds_it_up_and_fails_below_the_minimum() {
+    let shell = Shell::new();
+    shell.write("pay.json", &payment("amount <= 1000"));
+    let few = ["test", "pay.json", "--cases", "1", "--coverage-data", "reached.json"];
+    let covered = shell.json(0, &few);
+    let reached = |answer: &Value| answer["coverage"]["elements"]["reached"].as_u64().unwrap();
+    assert!(reached(&covered) < 7, "{covered}");
+    let below = shell.run(&["test", "pay.json", "--cases", "1", "--min-coverage", "elements=100"]);
+    assert!(
+        below.status == 1 && below.out.contains("100 % is the minimum"),
+        "{}",
+        below.out
+    );
+    let many = [
+        "test",
+        "pay.json",
+        "--cases",
+        "200",
+        "--seed",
+        "2",
+        "--min-coverage",
+        "elements=100,conditions=75",
+    ];
+    let drawn = [&many[..], &["--coverage", "reached.svg"]].concat();
+    assert_eq!(reached(&shell.json(0, &drawn)), 7);
+    let picture = fs::read_to_string(shell.directory.path().join("reached.svg")).unwrap();
+    assert!(picture.contains("come to"), "{picture}");
+    shell.json(0, &[&many[..6], &["--coverage-data", "reached.json"]].concat());
+    let with_earlier = shell.json(0, &[&few[..], &["--min-coverage", "elements=100"]].concat());
+    assert_eq!(reached(&with_earlier), 7);
+
+    shell.write("pay.json", &payment("amount < 1001"));
+    let anew = shell.json(0, &few);
+    assert!(
+        reached(&anew) < 7 && text(&anew, "/notes/0").contains("another version of the model"),
+        "{anew}"
+    );
+    shell.write("reached.json", "no JSON");
+    let unread = shell.run(&few);
+    assert!(
+        unread.status == 2 && unread.err.contains("is no coverage data"),
+        "{}",
+        unread.err
+    );
+    assert_eq!(shell.run(&["test", "pay.json", "--min-coverage", "speed=3"]).status, 2);
+
+    let mutants = [
+        "test",
+        "pay.json",
+        "--cases",
+        "60",
+        "--mutants",
+        "--min-coverage",
+        "mutants=100",
+    ];
+    let scored = shell.json(0, &mutants);
+    assert_eq!(
+        (scored["mutants"]["noticed"].as_u64(), scored["mutants"]["of"].as_u64()),
+        (Some(2), Some(2))
+    );
+    shell.write("blind.json", r#"{"commitsGoOn": false}"#);
+    let blind = shell.json(1, &[&mutants[..], &["--properties", "blind.json"]].concat());
+    assert_eq!(blind["mutants"]["noticed"].as_u64(), Some(0));
+    assert_eq!(text(&blind, "/belowMinimum/0/what"), "mutants");
+}
+
+#[test]
+fn test_runs_called_flows_and_says_what_stands_in_for_one_that_is_missing() {
+    let shell = Shell::new();
+    shell.write(
+        "outer.json",
+        r#"{"flowElementList":[
+            {"key":"start","type":2,"outgoing":["f1"]},
+            {"key":"f1","type":1,"incoming":["start"],"outgoing":["call"]},
+            {"key":"call","type":8,"incoming":["f1"],"outgoing":["f2"],"properties":{"callActivityFlowModuleId":"inner",
+                "callActivityExecuteType":"sync","callActivityInstanceType":"single","callActivityInParamType":"full","callActivityOutParamType":"full"}},
+            {"key":"f2","type":1,"incoming":["call"],"outgoing":["end"]},
+            {"key":"end","type":3,"incoming":["f2"]}]}"#,
+    );
+    let alone = shell.json(0, &["test", "outer.json", "--cases", "20"]);
+    assert!(text(&alone, "/notes/0").contains("stands in for inner"), "{alone}");
+    shell.write("inner.json", &payment("amount < 1000"));
+    let called = ["test", "outer.json", "--called", "inner=inner.json", "--no-save"];
+    let found = shell.json(1, &called);
+    assert_eq!(found["notes"], serde_json::json!([]));
+    assert!(text(&found, "/findings/0/seen").contains("4013"), "{found}");
+}

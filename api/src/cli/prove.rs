@@ -15,7 +15,7 @@ use crate::cli::failure::{Failure, fault_line};
 use crate::cli::output::Output;
 use crate::cli::session::Session;
 use crate::cli::story::warning_line;
-use crate::cli::words::{self, count};
+use crate::cli::words::{self, count, typed};
 
 /// Blanks before what belongs to a finding.
 const INDENT: &str = "  ";
@@ -177,21 +177,6 @@ fn commands(path: &Path, profile: Profile, script: &Script) -> Vec<String> {
         lines.push(line);
     }
     lines
-}
-
-fn typed(variables: &[flowledger::InstanceData]) -> String {
-    let typed = variables.iter().map(|variable| {
-        let text = format!("{}={}", variable.key, words::value(&variable.value));
-        let is_plain = text
-            .chars()
-            .all(|c| c.is_alphanumeric() || matches!(c, '=' | '-' | '_' | '.' | '/' | ':' | '+' | '@'));
-        if is_plain {
-            format!(" {text}")
-        } else {
-            format!(" '{}'", text.replace('\'', "'\\''"))
-        }
-    });
-    typed.collect()
 }
 
 fn heard(hooks: &[HookStep]) -> String {

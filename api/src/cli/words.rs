@@ -116,6 +116,20 @@ pub(crate) fn value(value: &Value) -> String {
     }
 }
 
+/// Variables as a shell takes them, a blank before each.
+pub(crate) fn typed(variables: &[InstanceData]) -> String {
+    let typed = variables.iter().map(|variable| {
+        let text = format!("{}={}", variable.key, value(&variable.value));
+        let is_plain = text.chars().all(|c| is_bare_char(c) || c == '=');
+        if is_plain {
+            format!(" {text}")
+        } else {
+            format!(" '{}'", text.replace('\'', "'\\''"))
+        }
+    });
+    typed.collect()
+}
+
 /// An argument as a shell takes it.
 pub(crate) fn argument(text: &str) -> String {
     if is_bare(text) {
@@ -126,10 +140,11 @@ pub(crate) fn argument(text: &str) -> String {
 }
 
 fn is_bare(text: &str) -> bool {
-    !text.is_empty()
-        && text
-            .chars()
-            .all(|c| c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | '/' | ':' | '+' | '@'))
+    !text.is_empty() && text.chars().all(is_bare_char)
+}
+
+fn is_bare_char(c: char) -> bool {
+    c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | '/' | ':' | '+' | '@')
 }
 
 /// A time to the second.
@@ -163,6 +178,11 @@ pub(crate) fn count(number: usize, noun: &str) -> String {
     } else {
         format!("{number} {noun}s")
     }
+}
+
+/// A large number with its noun.
+pub(crate) fn count_u64(number: u64, noun: &str) -> String {
+    count(usize::try_from(number).unwrap_or(usize::MAX), noun)
 }
 
 #[cfg(test)]

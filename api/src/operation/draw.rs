@@ -42,10 +42,20 @@ impl Engine {
     /// # Errors
     /// 2001; 4008 unknown instance; 7417.
     pub async fn draw(&self, query: impl Into<InstanceQuery>, options: DrawOptions) -> Result<DrawResult, EngineError> {
-        let query = query.into();
+        self.draw_as(query.into(), options, |_| ()).await
+    }
+
+    /// The same, with a last touch: another title, say.
+    pub(crate) async fn draw_as(
+        &self,
+        query: InstanceQuery,
+        options: DrawOptions,
+        touch: impl FnOnce(&mut Drawing<'_>) + Send,
+    ) -> Result<DrawResult, EngineError> {
         let found = self.find(&query).await?;
         let view = found.view(self.profile());
-        let picture = drawing::instance(&found.state, found.flow, query.effective_for_sub_flow_instance, view);
+        let mut picture = drawing::instance(&found.state, found.flow, query.effective_for_sub_flow_instance, view);
+        touch(&mut picture);
         Ok(DrawResult {
             err_code: ResultCode::Success.number(),
             err_msg: ResultCode::Success.entry().text.to_owned(),

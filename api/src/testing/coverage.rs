@@ -1,7 +1,7 @@
 //! What runs have come to, of the tested model: elements, sequence flows, conditions both ways, rollbacks.
 
 use std::collections::BTreeMap;
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::sync::Arc;
 
 use flowledger_engine_core::event::{Evaluated, InstanceEvent, InstanceRecord};
@@ -10,14 +10,23 @@ use flowledger_engine_core::instance::{FlowInstance, NodeInstance, NodeStatus};
 use flowledger_engine_core::model::element::ElementType;
 use flowledger_engine_core::model::parse::{self, ModelLimits};
 use flowledger_projections::drawing::{Look, Mark, Overlay};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 use crate::error::EngineError;
 use crate::operation::{DrawOptions, draw_model};
 
 /// How much of a model runs have come to. Sub flows count for their own models, which are tested on their own.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+///
+/// As JSON it has the counts and the hash of the model's text, so that runs of several days can be [read](Self::read) and
+/// [merged](Self::merge).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Coverage {
+    #[serde(skip)]
     text: Arc<str>,
+    /// Which text it is.
+    model: Arc<str>,
     /// How often each node was visited.
     nodes: BTreeMap<Arc<str>, u64>,
     /// How often each sequence flow was taken.
@@ -27,6 +36,7 @@ pub struct Coverage {
     /// How often each user task was rolled back over.
     rollbacks: BTreeMap<Arc<str>, u64>,
     /// The only sequence flow behind a node that has one.
+    #[serde(skip)]
     only: BTreeMap<Arc<str>, Arc<str>>,
 }
 
@@ -59,9 +69,10 @@ impl fmt::Display for Share {
 
 impl Coverage {
     /// Nothing yet, of a model's text. Of a text that is no model there is nothing to come to.
-    pub(super) fn of(text: &str) -> Self {
+    pub fn of(text: &str) -> Self {
         let mut coverage = Self {
             text: text.into(),
+            model: hash_of(text).into(),
             ..Self::default()
         };
         let Ok(model) = parse::parse(text, &ModelLimits::default()) else {
@@ -85,6 +96,20 @@ impl Coverage {
             }
         }
         coverage
+    }
+
+    /// What was written of earlier runs, of this text; `None` where it is of another one, or of another version of it.
+    ///
+    /// # Errors
+    /// Where it cannot be read at all.
+    pub fn read(text: &str, json: &str) -> Result<Option<Self>, serde_json::Error> {
+        let earlier: Self = serde_json::from_str(json)?;
+        let mut coverage = Self::of(text);
+        if earlier.model != coverage.model {
+            return Ok(None);
+        }
+        coverage.merge(&earlier);
+        Ok(Some(coverage))
     }
 
     /// Takes in one instance: what stands of it, and its records.
@@ -134,21 +159,21 @@ impl Coverage {
         }
     }
 
-    /// What other runs have come to, too.
+    /// What other runs of the same model have come to, too.
     pub fn merge(&mut self, other: &Self) {
         for (counts, more) in [
             (&mut self.nodes, &other.nodes),
             (&mut self.flows, &other.flows),
             (&mut self.rollbacks, &other.rollbacks),
         ] {
-            for (key, count) in more {
-                *counts.entry(key.clone()).or_default() += count;
+            for (key, count) in counts {
+                *count = count.saturating_add(more.get(key).copied().unwrap_or_default());
             }
         }
-        for (key, (held, not)) in &other.conditions {
-            let own = self.conditions.entry(key.clone()).or_default();
-            own.0 += held;
-            own.1 += not;
+        for (key, (held, not)) in &mut self.conditions {
+            let (more_held, more_not) = other.conditions.get(key).copied().unwrap_or_default();
+            *held = held.saturating_add(more_held);
+            *not = not.saturating_add(more_not);
         }
     }
 
@@ -223,6 +248,14 @@ impl fmt::Display for Coverage {
         write!(f, "rollbacks       {}", self.rollbacks())?;
         self.missing().iter().try_for_each(|line| write!(f, "\n  {line}"))
     }
+}
+
+fn hash_of(text: &str) -> String {
+    let mut hash = String::from("sha256:");
+    for byte in Sha256::digest(text.as_bytes()) {
+        let _ = write!(hash, "{byte:02x}");
+    }
+    hash
 }
 
 fn count(counts: &mut BTreeMap<Arc<str>, u64>, key: &str) {

@@ -1,6 +1,7 @@
 //! Examples: given an instance, when this is done, then that is so. What is not so panics, with what was done before.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use flowledger_engine_core::instance::FlowStatus;
 use flowledger_engine_core::value::Value;
@@ -9,7 +10,8 @@ use flowledger_engine_core::variables::InstanceData;
 use super::FlowTest;
 use super::invariant::Invariant;
 use super::script::{Script, ScriptStep};
-use super::{Moment, TestError};
+use super::{Broken, Moment, TestError};
+use crate::error::EngineError;
 
 /// An instance in an example, and what was done with it so far.
 #[derive(Clone)]
@@ -120,20 +122,38 @@ impl Example {
     /// Where that is not so, or the example does not get there.
     #[expect(clippy::panic, reason = "this is how a test fails")]
     pub fn then(self, name: &str, holds: impl Fn(&Moment<'_>) -> bool + Send + Sync + 'static) -> Self {
-        let steps = self.script.steps.len() as u64;
-        // Looked at behind the last command only.
-        let last: Arc<std::sync::atomic::AtomicU64> = Arc::default();
+        match self.judged(name, holds) {
+            Ok(None) => self,
+            Ok(Some(broken)) => panic!("{broken}"),
+            Err(error) => panic!("{name}: {error}"),
+        }
+    }
+
+    /// What is seen where this is not so behind the last command.
+    pub(super) fn judged(
+        &self,
+        name: &str,
+        holds: impl Fn(&Moment<'_>) -> bool + Send + Sync + 'static,
+    ) -> Result<Option<Broken>, EngineError> {
+        let steps = self.script.steps.len();
+        let last: Arc<AtomicUsize> = Arc::default();
         let counted = last.clone();
         let mut test = self.test.clone();
         test.invariants = vec![Invariant::never(name, move |now| {
-            let step = counted.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1;
+            let step = counted.fetch_add(1, Ordering::Relaxed) + 1;
             step == steps && !holds(now)
         })];
         match test.play(&self.script) {
-            Ok(_) if last.load(std::sync::atomic::Ordering::Relaxed) == steps => self,
-            Ok(_) => panic!("{name}: not every command found its task: {}", self.script),
-            Err(TestError::Broken(broken)) => panic!("{broken}"),
-            Err(error) => panic!("{name}: {error}"),
+            Ok(_) if last.load(Ordering::Relaxed) == steps => Ok(None),
+            Ok(_) => Ok(Some(Broken {
+                invariant: name.into(),
+                seen: "not every command found its task".to_owned(),
+                script: self.script.clone(),
+                seed: test.seed,
+                case: 0,
+            })),
+            Err(TestError::Broken(broken)) => Ok(Some(*broken)),
+            Err(TestError::Engine(error)) => Err(error),
         }
     }
 }

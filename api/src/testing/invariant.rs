@@ -3,7 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
+use flowledger_engine_core::instance::FlowStatus;
 use flowledger_engine_core::invariant::{CompiledInvariant, CompiledRule, InvariantExpression};
+use flowledger_engine_core::result_code::ResultCode;
 
 use super::moment::Moment;
 
@@ -75,7 +77,22 @@ impl Invariant {
 
     /// No commit may fail on its way.
     pub fn no_commit_fails() -> Self {
-        Self::never("no commit fails", |now| now.is_failed_commit)
+        Self::never("no commit fails", |now| now.failed_with.is_some())
+    }
+
+    /// No commit fails for any other reason than a missing variable (4015), which its caller can give.
+    pub fn commits_go_on() -> Self {
+        Self::never("no commit fails but for a missing variable", |now| {
+            now.failed_with
+                .is_some_and(|code| code != ResultCode::ExpressionDataMissing.number())
+        })
+    }
+
+    /// A running instance has a task at which it can go on.
+    pub fn never_stuck() -> Self {
+        Self::never("a running instance has a task that waits", |now| {
+            now.status() == FlowStatus::Running && now.waits_at().is_empty()
+        })
     }
 
     fn new(name: &str, rule: Rule) -> Self {

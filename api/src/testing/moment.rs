@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use flowledger_engine_core::instance::{FlowIndex, FlowInstance, FlowStatus, NodeInstance, NodeStatus};
 use flowledger_engine_core::invariant;
+use flowledger_engine_core::time::Timestamp;
 use flowledger_engine_core::value::Value;
 use flowledger_engine_core::variables::InstanceData;
 use flowledger_projections::instance_data::instance_data;
@@ -15,13 +16,20 @@ pub struct Moment<'a> {
     pub(super) in_model: invariant::Moment<'a>,
     /// The code that the last command was answered with.
     pub(super) code: i32,
-    pub(super) is_failed_commit: bool,
+    /// The code of the last command, if it was a commit that died on its way.
+    pub(super) failed_with: Option<i32>,
+    pub(super) time: Timestamp,
 }
 
 impl Moment<'_> {
     /// The version of the instance.
     pub fn version(&self) -> u64 {
         self.state.commands.len() as u64
+    }
+
+    /// The time of the last command; it is virtual, and passes from one command to the next.
+    pub fn time(&self) -> Timestamp {
+        self.time
     }
 
     /// Where the instance stands.
@@ -46,7 +54,7 @@ impl Moment<'_> {
 
     /// Whether the last command was a commit that died on its way and stands on the record as such.
     pub fn is_failed_commit(&self) -> bool {
-        self.is_failed_commit
+        self.failed_with.is_some()
     }
 
     /// The elements at which tasks wait, those of sub flows among them, oldest first.
@@ -123,6 +131,10 @@ impl Moment<'_> {
             format!("the instance is {:?}", self.status()).to_lowercase()
         } else {
             format!("it waits at {}", waits.join(", "))
+        };
+        let position = match self.failed_with {
+            Some(code) => format!("the commit failed with {code}, {position}"),
+            None => position,
         };
         if variables.is_empty() {
             position

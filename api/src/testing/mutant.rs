@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value as Json;
 
-use super::{FlowTest, TestError};
+use super::{FlowTest, Share, TestError};
 
 /// Mutants of a model that are tried at most.
 const MAX_MUTANTS: usize = 200;
@@ -33,16 +33,29 @@ impl MutationScore {
         self.mutants.iter().filter(|mutant| mutant.broken.is_some()).count()
     }
 
+    /// The same, of how many.
+    pub fn share(&self) -> Share {
+        Share {
+            covered: self.killed(),
+            of: self.mutants.len(),
+        }
+    }
+
     /// Those that the test does not notice.
     pub fn survivors(&self) -> impl Iterator<Item = &Mutant> {
         self.mutants.iter().filter(|mutant| mutant.broken.is_none())
     }
 }
 
-pub(super) fn score(test: &FlowTest) -> Result<MutationScore, TestError> {
+pub(super) fn score(test: &FlowTest, told: &dyn Fn(usize, usize)) -> Result<MutationScore, TestError> {
     let mut score = MutationScore::default();
-    for (change, model) in mutants(&test.model).into_iter().take(MAX_MUTANTS) {
+    let mut mutants = mutants(&test.model);
+    mutants.truncate(MAX_MUTANTS);
+    let of = mutants.len();
+    for (place, (change, model)) in mutants.into_iter().enumerate() {
+        told(place, of);
         let mut mutant = test.clone();
+        mutant.progress = None;
         mutant.model = model.into();
         match mutant.run() {
             Ok(_) => score.mutants.push(Mutant { change, broken: None }),

@@ -12,6 +12,7 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::{BoxedStrategy, Just, Strategy, any};
 use proptest::sample::select;
+use serde::{Deserialize, Serialize};
 
 /// Values of one variable that are drawn at most.
 const MAX_VALUES: usize = 64;
@@ -131,7 +132,8 @@ pub fn variables(values: &Values) -> BoxedStrategy<Vec<InstanceData>> {
 }
 
 /// Which commands are given, and how often one beside the others. 0: not at all.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct Words {
     /// A commit of one of the open tasks.
     pub commit: u32,
@@ -155,6 +157,8 @@ pub struct Words {
     pub concurrent: u32,
     /// The engine is closed and opened again on what it stored.
     pub restart: u32,
+    /// Time passes: a minute, an hour, a day or a month.
+    pub wait: u32,
 }
 
 impl Default for Words {
@@ -171,6 +175,7 @@ impl Default for Words {
             unknown: 1,
             concurrent: 1,
             restart: 1,
+            wait: 1,
         }
     }
 }
@@ -189,6 +194,7 @@ impl Words {
         unknown: 0,
         concurrent: 0,
         restart: 0,
+        wait: 0,
     };
 
     /// The commands of a run: a start, and up to so many more.
@@ -216,6 +222,10 @@ impl Words {
             (self.unknown, Just(Word::Unknown).boxed()),
             (self.concurrent, concurrent),
             (self.restart, Just(Word::Restart).boxed()),
+            (
+                self.wait,
+                select(&WAITS).prop_map(|seconds| Word::Wait { seconds }).boxed(),
+            ),
         ]
         .into_iter()
         .filter(|(weight, _)| *weight > 0)
@@ -231,6 +241,9 @@ impl Words {
             .boxed()
     }
 }
+
+/// The seconds that pass: a minute, an hour, a day, a month.
+const WAITS: [u64; 4] = [60, 3_600, 86_400, 2_592_000];
 
 /// Who gives commands.
 pub(super) const OPERATORS: [&str; 3] = ["ann", "ben", "cho"];
@@ -267,4 +280,7 @@ pub(super) enum Word {
         other: Vec<InstanceData>,
     },
     Restart,
+    Wait {
+        seconds: u64,
+    },
 }

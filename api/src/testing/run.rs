@@ -7,28 +7,29 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::task::Poll;
 
 use flowledger_engine_core::event::{Actor, AnyRecord};
-use flowledger_engine_core::id::{FlowDeployId, FlowInstanceId, FlowModuleId, NodeInstanceId};
+use flowledger_engine_core::id::{CommandId, FlowDeployId, FlowInstanceId, FlowModuleId, NodeInstanceId};
 use flowledger_engine_core::instance::{FlowIndex, FlowInstance, FlowStatus, NodeInstance, NodeStatus};
 use flowledger_engine_core::invariant;
 use flowledger_engine_core::model::element::ElementType;
 use flowledger_engine_core::model::flow_model::FlowModel;
-use flowledger_engine_core::model::parse::parse;
+use flowledger_engine_core::model::parse::{ModelLimits, parse};
 use flowledger_engine_core::time::Timestamp;
 use flowledger_event_store::{MemoryStore, Store};
+use flowledger_projections::drawing::{Drawing, Overlay};
 
 use super::coverage::Coverage;
 use super::invariant::{Invariant, Watch};
 use super::moment::Moment;
 use super::random::{OPERATORS, Word};
-use super::script::{Script, ScriptStep};
+use super::script::{MAX_WAIT_SECONDS, Script, ScriptStep};
 use super::{FlowTest, Ran};
 use crate::blocking::BlockingEngine;
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::host::Clock;
 use crate::operation::{
-    CommandOptions, CommitTaskParam, DeployModel, LifecycleParam, RedoRollbackParam, RollbackTaskParam,
-    RollbackToParam, StartProcessParam, TerminateProcessParam,
+    CommandOptions, CommitTaskParam, DeployModel, DrawOptions, LifecycleParam, RedoRollbackParam, RollbackTaskParam,
+    RollbackToParam, StartProcessParam, TerminateProcessParam, draw_model,
 };
 
 /// Runs on one store before it is thrown away.
@@ -113,6 +114,8 @@ struct Answer {
     text: String,
     instance: Option<FlowInstanceId>,
     is_error: bool,
+    /// The command that was answered.
+    command_id: Option<CommandId>,
 }
 
 impl<'t> Bench<'t> {
@@ -138,7 +141,7 @@ impl<'t> Bench<'t> {
     fn deploy(&mut self) -> Result<(), EngineError> {
         self.modules.clear();
         self.watched.clear();
-        for (name, model) in &self.test.called {
+        for (name, model) in callees_first(&self.test.called) {
             let deployed = self
                 .engine
                 .deploy_model(DeployModel::new(name, &named(model, &self.modules)))?;
@@ -210,6 +213,32 @@ impl<'t> Bench<'t> {
         Ok(())
     }
 
+    /// Draws the instance of a run: what it went through and where it stands, under a title and lines of the caller's.
+    pub(super) fn draw(
+        &self,
+        played: &Played,
+        title: String,
+        lines: Vec<String>,
+        options: DrawOptions,
+    ) -> Result<String, EngineError> {
+        let Some(instance) = &played.instance else {
+            return draw_model(&title, &self.test.model, Overlay::default(), options);
+        };
+        let touch = move |picture: &mut Drawing<'_>| {
+            picture.title = title;
+            picture.lines = lines;
+            for (place, panel) in picture.panels.iter_mut().enumerate() {
+                // Ids differ from run to run and say nothing here.
+                panel.heading = panel.heading.take().filter(|_| place > 0).map(|heading| {
+                    let told = heading.rsplit_once(", ").map(|(told, _)| told.to_owned());
+                    told.unwrap_or(heading)
+                });
+            }
+        };
+        let drawn = self.engine.engine().draw_as(instance.into(), options, touch);
+        Ok(pollster::block_on(drawn)?.drawing)
+    }
+
     /// What a word means where the run stands; `None` where it means nothing.
     fn made_out(&self, word: &Word, run: &Run) -> Option<ScriptStep> {
         let by = |by: usize| OPERATORS.get(by).map(|by| (*by).into());
@@ -274,6 +303,7 @@ impl<'t> Bench<'t> {
                 other: other.clone(),
             },
             Word::Restart => ScriptStep::Restart,
+            Word::Wait { seconds } => ScriptStep::Wait { seconds: *seconds },
         })
     }
 
@@ -285,6 +315,11 @@ impl<'t> Bench<'t> {
         let answers = match step {
             ScriptStep::Restart => {
                 self.engine = opened(self.test, &self.store, &self.clock)?;
+                Vec::new()
+            }
+            ScriptStep::Wait { seconds } => {
+                let seconds = i64::try_from(*seconds.min(&MAX_WAIT_SECONDS)).unwrap_or_default();
+                self.clock.0.fetch_add(seconds * 1_000, Ordering::Relaxed);
                 Vec::new()
             }
             ScriptStep::Repeat => match self.repeat(run)? {
@@ -304,7 +339,15 @@ impl<'t> Bench<'t> {
         {
             run.last = Some(given);
         }
-        let failed = answers.iter().filter(|answer| answer.is_error).count() as u64;
+        // Commits that failed on their way; of those that were refused nothing is on record.
+        let first_new = usize::try_from(before).unwrap_or(usize::MAX);
+        let is_new = |id: &CommandId| run.state.commands.iter().skip(first_new).any(|new| new == id);
+        let failures: Vec<i32> = answers
+            .iter()
+            .filter(|answer| answer.is_error && answer.command_id.as_ref().is_some_and(is_new))
+            .map(|answer| answer.code)
+            .collect();
+        let failed = failures.len() as u64;
         let told = |name: &str| {
             let texts: Vec<&str> = answers.iter().map(|answer| &*answer.text).collect();
             Some((name.into(), texts.join("; ")))
@@ -323,10 +366,10 @@ impl<'t> Bench<'t> {
         if run.instance.is_none() {
             return Ok(None);
         }
-        let has_committed = is_commit && grown > 0 && grown > failed;
+        let has_committed = is_commit && grown > failed;
         let code = answers.last().map_or(0, |answer| answer.code);
-        let is_failed_commit = is_commit && failed > 0 && grown > 0;
-        Ok(self.first_broken(run, code, is_failed_commit, has_committed))
+        let failed_with = failures.into_iter().next().filter(|_| is_commit);
+        Ok(self.first_broken(run, code, failed_with, has_committed))
     }
 
     /// The first invariant that does not hold where a run stands, and what is seen.
@@ -334,7 +377,7 @@ impl<'t> Bench<'t> {
         &self,
         run: &mut Run,
         code: i32,
-        is_failed_commit: bool,
+        failed_with: Option<i32>,
         has_committed: bool,
     ) -> Option<(Arc<str>, String)> {
         for (index, flow) in run.state.flows() {
@@ -347,7 +390,8 @@ impl<'t> Bench<'t> {
                 state: &run.state,
                 in_model: invariant::Moment::new(&run.state, index, &watched.model),
                 code,
-                is_failed_commit,
+                failed_with,
+                time: self.clock.now(),
             };
             let of_test = self.test.invariants.iter().filter(|_| index == FlowIndex::ROOT);
             for (number, invariant) in of_test.chain(&watched.own).enumerate() {
@@ -446,18 +490,23 @@ impl<'t> Bench<'t> {
                 });
                 return Some(both.collect());
             }
-            ScriptStep::Start { .. } | ScriptStep::Repeat | ScriptStep::Restart => return None,
+            ScriptStep::Start { .. } | ScriptStep::Repeat | ScriptStep::Restart | ScriptStep::Wait { .. } => {
+                return None;
+            }
         }])
     }
 
     /// Gives requests, all at once.
     fn give(&self, run: &mut Run, requests: &[Request]) -> Vec<Answer> {
         let engine = self.engine.engine();
-        let answers = match requests {
+        let mut answers = match requests {
             [one, other] => pollster::block_on(both(one.give(engine), other.give(engine))),
             [one] => vec![pollster::block_on(one.give(engine))],
             _ => Vec::new(),
         };
+        for (answer, request) in answers.iter_mut().zip(requests) {
+            answer.command_id = request.command_id();
+        }
         if let Some(answer) = answers.first() {
             if let Some(instance) = &answer.instance {
                 run.instance.get_or_insert_with(|| instance.clone());
@@ -528,6 +577,19 @@ impl Run {
 }
 
 impl Request {
+    fn command_id(&self) -> Option<CommandId> {
+        let options = match self {
+            Self::Start(param) => &param.options,
+            Self::Commit(param) => &param.options,
+            Self::Rollback(param) => &param.options,
+            Self::RollbackTo(param) => &param.options,
+            Self::Redo(param) => &param.options,
+            Self::Suspend(param) | Self::Resume(param) => &param.options,
+            Self::Terminate(param) => &param.options,
+        };
+        options.command_id.clone()
+    }
+
     async fn give(&self, engine: &Engine) -> Answer {
         match self {
             Self::Start(param) => answer(engine.start_process(param.clone()).await.map(|done| {
@@ -589,12 +651,14 @@ fn answer(done: Result<Done, EngineError>) -> Answer {
             text: text.unwrap_or_default(),
             instance,
             is_error: false,
+            command_id: None,
         },
         Err(error) => Answer {
             code: error.err_code(),
             text: error.to_string(),
             instance: None,
             is_error: true,
+            command_id: None,
         },
     }
 }
@@ -638,13 +702,64 @@ fn opened(test: &FlowTest, store: &Store, clock: &Arc<RunClock>) -> Result<Block
 
 /// A model that was deployed, with what must hold of its flows.
 fn watched(module: &FlowModuleId, text: &str) -> Option<Watched> {
-    let model = parse(text, &crate::ModelLimits::default()).ok()?;
+    let model = parse(text, &ModelLimits::default()).ok()?;
     let own = invariant::compile_all(model.invariants()).unwrap_or_default();
     Some(Watched {
         module: module.clone(),
         own: own.iter().map(Invariant::of_model).collect(),
         model,
     })
+}
+
+/// Called flows, those that others call before them. Where they call each other in a ring, as they were given.
+fn callees_first(called: &[(Arc<str>, Arc<str>)]) -> Vec<&(Arc<str>, Arc<str>)> {
+    let mut rest: Vec<_> = called.iter().map(|flow| (flow, calls(&flow.1))).collect();
+    let mut ordered = Vec::with_capacity(rest.len());
+    while !rest.is_empty() {
+        let waits_for = |calls: &BTreeSet<Arc<str>>| rest.iter().any(|((name, _), _)| calls.contains(name));
+        let next = rest.iter().position(|(_, calls)| !waits_for(calls)).unwrap_or_default();
+        ordered.push(rest.remove(next).0);
+    }
+    ordered
+}
+
+/// The flows that the call activities of a model name.
+fn calls(model: &str) -> BTreeSet<Arc<str>> {
+    let Ok(model) = parse(model, &ModelLimits::default()) else {
+        return BTreeSet::new();
+    };
+    let calls = model
+        .elements()
+        .iter()
+        .filter(|element| element.element_type == ElementType::CallActivity);
+    calls
+        .filter_map(|call| call.text_property("callActivityFlowModuleId").map(Arc::from))
+        .collect()
+}
+
+/// What stands in for a called flow that is not known.
+const STAND_IN: &str = r#"{"flowElementList":[
+    {"key":"called-start","type":2,"outgoing":["called-1"]},
+    {"key":"called-1","type":1,"incoming":["called-start"],"outgoing":["called-task"]},
+    {"key":"called-task","type":4,"incoming":["called-1"],"outgoing":["called-2"]},
+    {"key":"called-2","type":1,"incoming":["called-task"],"outgoing":["called-end"]},
+    {"key":"called-end","type":3,"incoming":["called-2"]}]}"#;
+/// Its name where call activities name none.
+const NAMELESS: &str = "called";
+
+impl FlowTest {
+    /// A flow of one task in place of each flow that call activities run and that is not given; their names come with it.
+    pub fn stand_ins(mut self) -> (Self, Vec<Arc<str>>) {
+        let mut missing: BTreeSet<Arc<str>> = self.texts().flat_map(calls).collect();
+        if self.called.is_empty() && missing.is_empty() && self.texts().any(|text| !nameless_calls(text).is_empty()) {
+            missing.insert(NAMELESS.into());
+        }
+        missing.retain(|name| self.called.iter().all(|(called, _)| called != name));
+        for name in &missing {
+            self = self.called(name, STAND_IN);
+        }
+        (self, missing.into_iter().collect())
+    }
 }
 
 /// A model in which the names of called flows are the ids of their modules.
@@ -674,8 +789,7 @@ fn named(model: &str, modules: &BTreeMap<Arc<str>, FlowModuleId>) -> String {
 
 /// The call activities of a model that do not say which flow they run.
 fn nameless_calls(model: &str) -> Vec<Arc<str>> {
-    let limits = crate::ModelLimits::default();
-    let Ok(model) = parse(model, &limits) else {
+    let Ok(model) = parse(model, &ModelLimits::default()) else {
         return Vec::new();
     };
     let calls = model

@@ -1,4 +1,4 @@
-//! Commands that can be read, saved and given again. Tasks go by their element.
+//! Commands that can be read, saved and given again. Tasks go by their element, variables are an object.
 
 use std::fmt::{self, Write as _};
 use std::sync::Arc;
@@ -6,8 +6,12 @@ use std::sync::Arc;
 use flowledger_engine_core::variables::InstanceData;
 use serde::{Deserialize, Serialize};
 
+/// The longest time that passes between two commands: a hundred years.
+pub const MAX_WAIT_SECONDS: u64 = 100 * 365 * 86_400;
+
 /// Commands on one instance, in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Script {
     /// The commands.
     pub steps: Vec<ScriptStep>,
@@ -15,12 +19,12 @@ pub struct Script {
 
 /// A command of a script.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase", deny_unknown_fields)]
 pub enum ScriptStep {
     /// startProcess.
     Start {
         /// The first variables.
-        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        #[serde(default, skip_serializing_if = "Vec::is_empty", with = "variables")]
         variables: Vec<InstanceData>,
         /// Who.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -31,7 +35,7 @@ pub enum ScriptStep {
         /// Of the oldest open task of this element.
         task: Arc<str>,
         /// The variables given.
-        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        #[serde(default, skip_serializing_if = "Vec::is_empty", with = "variables")]
         variables: Vec<InstanceData>,
         /// The flow that a call activity runs.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -72,14 +76,46 @@ pub enum ScriptStep {
         /// The element.
         task: Arc<str>,
         /// The variables of the one.
-        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        #[serde(default, skip_serializing_if = "Vec::is_empty", with = "variables")]
         one: Vec<InstanceData>,
         /// The variables of the other.
-        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        #[serde(default, skip_serializing_if = "Vec::is_empty", with = "variables")]
         other: Vec<InstanceData>,
     },
     /// The engine is closed and opened again on what it stored.
     Restart,
+    /// Time passes: the commands that follow are given so much later.
+    Wait {
+        /// How long; no longer than [`MAX_WAIT_SECONDS`].
+        seconds: u64,
+    },
+}
+
+/// Variables as an object in the order in which they are given; of one name given twice the last entry is read.
+pub(super) mod variables {
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+
+    use flowledger_engine_core::value::Value;
+    use flowledger_engine_core::variables::InstanceData;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(in crate::testing) fn serialize<S: Serializer>(
+        variables: &[InstanceData],
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(variables.iter().map(|variable| (&variable.key, &variable.value)))
+    }
+
+    pub(in crate::testing) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Vec<InstanceData>, D::Error> {
+        let variables = BTreeMap::<Arc<str>, Value>::deserialize(deserializer)?;
+        Ok(variables
+            .into_iter()
+            .map(|(key, value)| InstanceData::new(&key, value))
+            .collect())
+    }
 }
 
 impl ScriptStep {
@@ -121,7 +157,8 @@ impl ScriptStep {
             | Self::Repeat
             | Self::Stale { .. }
             | Self::Unknown
-            | Self::Restart => Vec::new(),
+            | Self::Restart
+            | Self::Wait { .. } => Vec::new(),
         }
     }
 
@@ -139,7 +176,8 @@ impl ScriptStep {
             | Self::Repeat
             | Self::Stale { .. }
             | Self::Unknown
-            | Self::Restart => Vec::new(),
+            | Self::Restart
+            | Self::Wait { .. } => Vec::new(),
         }
     }
 }
@@ -171,6 +209,7 @@ impl fmt::Display for ScriptStep {
                 write!(f, "commit {task}{} and at the same time{}", shown(one), shown(other))
             }
             Self::Restart => f.write_str("close the engine and open it again"),
+            Self::Wait { seconds } => write!(f, "{seconds} seconds pass"),
         }
     }
 }
