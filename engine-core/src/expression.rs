@@ -2,7 +2,7 @@
 //!
 //! Models carry a part of Groovy 2.4. A parser of ours turns a condition into a tree, the tree is printed as rhai in
 //! which every operator, method and literal is a call of a function of ours, and rhai runs that. So the meaning is ours:
-//! exact decimals, Java's integers, Groovy's truth, equality and order. `docs/condition-language.md` is the reference
+//! exact decimals, Java's integers, Groovy's truth, equality and order. Plain comparisons call the same functions without rhai. `docs/condition-language.md` is the reference
 //! for authors of models.
 //!
 //! The meaning was checked against Groovy 2.4.21; `expression/cases.jsonl` holds answers observed there.
@@ -21,6 +21,7 @@
 pub mod cells;
 mod decimal;
 mod dialect;
+mod direct;
 mod evaluate;
 mod item;
 mod lexer;
@@ -144,6 +145,8 @@ struct Compiled {
     names: Vec<Arc<str>>,
     rhai: String,
     program: evaluate::Program,
+    /// The condition, if it is so plain that rhai need not be asked.
+    direct: Option<direct::Direct>,
 }
 
 impl CompiledExpression {
@@ -162,6 +165,7 @@ impl CompiledExpression {
             names,
             rhai,
             program,
+            direct: direct::Direct::of(&expr),
         })))
     }
 
@@ -172,6 +176,13 @@ impl CompiledExpression {
     /// [`Evaluation`](ExpressionError::Evaluation), [`NotBoolean`](ExpressionError::NotBoolean),
     /// [`Limit`](ExpressionError::Limit).
     pub fn evaluate(&self, variables: &dyn Variables) -> Result<bool, ExpressionError> {
+        if let Some(direct) = &self.0.direct {
+            return direct.evaluate(&self.0.names, variables);
+        }
+        self.by_rhai(variables)
+    }
+
+    fn by_rhai(&self, variables: &dyn Variables) -> Result<bool, ExpressionError> {
         match self.value(variables)? {
             item::Item::Bool(answer) => Ok(answer),
             other => Err(ExpressionError::NotBoolean {

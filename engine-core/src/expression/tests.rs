@@ -528,8 +528,82 @@ const PIECES: [&str; 88] = [
     "\u{1f600}",
 ];
 
+/// What stands in plain conditions, and beside it: variables of every kind, one that does not exist, and constants.
+const OPERANDS: [&str; 22] = [
+    "a", "b", "d", "e", "big", "huge", "s", "t", "c", "flag", "l", "m", "nul", "empty", "nowhere", "5", "5L", "1.50",
+    "2.5d", "'x'", "null", "true",
+];
+
+/// A condition of comparisons, `&&`, `||` and `!`.
+fn plain() -> impl Strategy<Value = String> {
+    let operand = || prop::sample::select(&OPERANDS[..]);
+    let operator = prop::sample::select(&["==", "!=", "<", "<=", ">", ">="][..]);
+    let part = prop_oneof![
+        6 => (operand(), operator, operand()).prop_map(|(left, operator, right)| format!("{left} {operator} {right}")),
+        1 => operand().prop_map(str::to_owned),
+    ];
+    part.prop_recursive(3, 12, 3, |part| {
+        prop_oneof![
+            part.clone().prop_map(|of| format!("!({of})")),
+            prop::collection::vec(part.clone(), 2..4).prop_map(|of| format!("({})", of.join(") && ("))),
+            prop::collection::vec(part, 2..4).prop_map(|of| format!("({})", of.join(") || ("))),
+        ]
+    })
+}
+
+#[test]
+fn plain_conditions_do_without_rhai() {
+    let is_plain = |text: &str| CompiledExpression::compile(text).unwrap().0.direct.is_some();
+    for text in [
+        "days <= 3",
+        "a > 1 && !(b == 'x' || c)",
+        "a == null",
+        "null != a && a >= 1.5",
+        "!flag",
+    ] {
+        assert!(is_plain(text), "{text}");
+    }
+    let long = vec!["a > 1"; 70].join(" && ");
+    for text in [
+        "a",
+        "true",
+        "a + 1 > 2",
+        "a in [1]",
+        "s.trim() == 'x'",
+        "m.k > 1",
+        "-a > 1",
+        long.as_str(),
+    ] {
+        assert!(!is_plain(text), "{text}");
+    }
+}
+
+#[test]
+fn observed_cases_are_answered_alike_with_and_without_rhai() {
+    let mut plain = 0;
+    for line in CASES.lines() {
+        let (text, _): (String, serde_json::Value) = serde_json::from_str(line).unwrap();
+        let Ok(condition) = CompiledExpression::compile(&text) else {
+            continue;
+        };
+        if condition.0.direct.is_some() {
+            plain += 1;
+            let variables = variables();
+            assert_eq!(condition.evaluate(&variables), condition.by_rhai(&variables), "{text}");
+        }
+    }
+    assert!(plain > 20, "{plain}");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn plain_conditions_are_answered_as_by_rhai(text in plain()) {
+        let condition = CompiledExpression::compile(&text).unwrap();
+        let variables = variables();
+        prop_assert_eq!(condition.evaluate(&variables), condition.by_rhai(&variables), "{}", text);
+    }
 
     #[test]
     fn random_text_never_panics(text in "\\PC{0,60}") {
