@@ -24,6 +24,7 @@ use crate::copies;
 use crate::engine::{Engine, Inside};
 use crate::error::EngineError;
 use crate::executor::{ByWeight, Executor, InDoubt};
+use crate::folds::Folds;
 use crate::host::{Clock, FnHook, Hook, HostError, Listener, SystemClock};
 use crate::housekeeping::{self, Housekeeping};
 use crate::lane::Lanes;
@@ -317,8 +318,8 @@ impl EngineBuilder {
             recorded: None,
             hook_time_out: self.hook_time_out,
             lanes: Lanes::new(),
-            modules: cache(share, CACHE_ITEMS)?,
-            instances: cache(self.cache_bytes - 2 * share, CACHE_ITEMS)?,
+            modules: Folds::new(share, CACHE_ITEMS)?,
+            instances: Folds::new(self.cache_bytes - 2 * share, CACHE_ITEMS)?,
             deployments: cache(share, CACHE_ITEMS)?,
             in_doubt: InDoubt::default(),
             verification: Verification::new(verification),

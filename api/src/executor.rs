@@ -11,13 +11,13 @@ use flowledger_engine_core::context::{Answers, Context, HookAnswer, HookCall, Mo
 use flowledger_engine_core::decider::{Decider, Decision};
 use flowledger_engine_core::deployment::Deployment;
 use flowledger_engine_core::event::{
-    Actor, AnyRecord, Envelope, Given, InstanceRecord, ModuleRecord, PlugInName, Record,
+    Actor, AnyRecord, Envelope, Given, InstanceCommand, InstanceRecord, ModuleCommand, ModuleRecord, PlugInName, Record,
 };
 use flowledger_engine_core::expression::ExpressionCalculator;
 use flowledger_engine_core::id::{
     CommandId, FlowDeployId, FlowModuleId, Id, IdGenerator, IdKind, IdOrigin, NodeInstanceId,
 };
-use flowledger_engine_core::instance::FlowInstance;
+use flowledger_engine_core::instance::{FlowInstance, FlowStatus};
 use flowledger_engine_core::limits::Limits;
 use flowledger_engine_core::model::flow_model::FlowModel;
 use flowledger_engine_core::model::parse::{self, ModelLimits};
@@ -29,12 +29,13 @@ use flowledger_engine_core::time::Timestamp;
 use flowledger_engine_core::value;
 use flowledger_engine_core::variables::InstanceData;
 use flowledger_event_store::{Append, AppendError, Offset, Revision, Store, Stored, StreamId};
-use flowledger_projections::{Catalogue, CatalogueError, Receipt};
+use flowledger_projections::{Catalogue, Receipt};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
 use crate::as_of::AsOf;
 use crate::error::EngineError;
+use crate::folds::{Fold, Folds};
 use crate::fork::{Origin, RecordedHooks};
 use crate::host::{Clock, Hook};
 use crate::lane::{Lane, Lanes};
@@ -57,6 +58,8 @@ const READ_BATCH: usize = 512;
 #[derive(Clone, Debug)]
 pub(crate) struct Meta {
     pub(crate) command_id: CommandId,
+    /// Whether the id was drawn for this command, so that nothing on the record can have it.
+    pub(crate) is_drawn: bool,
     pub(crate) actor: Actor,
     pub(crate) reason: Option<Arc<str>>,
     pub(crate) expected_version: Option<u64>,
@@ -115,10 +118,14 @@ pub(crate) trait Streamed: Decider + Send + Sync + 'static {
     fn from_any(record: AnyRecord) -> Option<RecordOf<Self>>;
     fn cache(executor: &Executor) -> &Folds<Self>;
     fn note(executor: &Executor, offset: Offset, first: Offset, record: &RecordOf<Self>);
+    /// Whether a command makes a new stream, named after its id.
+    fn founds(command: &Self::Command) -> bool;
     /// The version whose command has this id.
     fn version_of(&self, command_id: &CommandId) -> Option<u64>;
     fn last_recorded_at(&self) -> Timestamp;
     fn weight(&self) -> usize;
+    /// Whether no command can change it any more.
+    fn has_ended(&self) -> bool;
     /// The deployment a decision will surely ask for.
     fn deployment(&self) -> Option<(&FlowDeployId, &FlowModuleId)>;
 }
@@ -140,7 +147,11 @@ impl Streamed for FlowModule {
     }
 
     fn note(executor: &Executor, offset: Offset, _: Offset, record: &ModuleRecord) {
-        executor.noted(&executor.catalogue.note_module(offset, record));
+        executor.noted(executor.catalogue.note_module(offset, record));
+    }
+
+    fn founds(command: &ModuleCommand) -> bool {
+        matches!(command, ModuleCommand::CreateFlow { .. })
     }
 
     fn version_of(&self, command_id: &CommandId) -> Option<u64> {
@@ -153,6 +164,10 @@ impl Streamed for FlowModule {
 
     fn weight(&self) -> usize {
         self.weight()
+    }
+
+    fn has_ended(&self) -> bool {
+        false
     }
 
     fn deployment(&self) -> Option<(&FlowDeployId, &FlowModuleId)> {
@@ -177,7 +192,11 @@ impl Streamed for FlowInstance {
     }
 
     fn note(executor: &Executor, offset: Offset, first: Offset, record: &InstanceRecord) {
-        executor.noted(&executor.catalogue.note_instance(offset, first, record));
+        executor.noted(executor.catalogue.note_instance(offset, first, record));
+    }
+
+    fn founds(command: &InstanceCommand) -> bool {
+        matches!(command, InstanceCommand::StartProcess { .. })
     }
 
     fn version_of(&self, command_id: &CommandId) -> Option<u64> {
@@ -192,39 +211,18 @@ impl Streamed for FlowInstance {
         self.weight()
     }
 
+    fn has_ended(&self) -> bool {
+        matches!(self.status(), FlowStatus::Completed | FlowStatus::Terminated)
+    }
+
     fn deployment(&self) -> Option<(&FlowDeployId, &FlowModuleId)> {
         self.root().map(|root| (&root.flow_deploy_id, &root.flow_module_id))
-    }
-}
-
-/// Folds of streams, bounded by what they weigh.
-pub(crate) type Folds<D> = Cache<[u8; 16], Fold<D>, ByWeight>;
-
-/// The fold of a stream, and where the stream begins.
-pub(crate) struct Fold<D> {
-    pub(crate) state: Arc<D>,
-    /// The place of the first record in the log; [`Offset::NONE`] when there is none.
-    first: Offset,
-}
-
-impl<D> Clone for Fold<D> {
-    fn clone(&self) -> Self {
-        Self {
-            state: self.state.clone(),
-            first: self.first,
-        }
     }
 }
 
 /// Weighs cached values by their bytes.
 #[derive(Clone)]
 pub(crate) struct ByWeight;
-
-impl<D: Streamed> Weighter<[u8; 16], Fold<D>> for ByWeight {
-    fn weight(&self, _: &[u8; 16], fold: &Fold<D>) -> u64 {
-        Streamed::weight(&*fold.state) as u64
-    }
-}
 
 impl Weighter<FlowDeployId, Arc<Deployment>> for ByWeight {
     fn weight(&self, _: &FlowDeployId, deployment: &Arc<Deployment>) -> u64 {
@@ -258,7 +256,7 @@ pub(crate) struct Executor {
     pub(crate) deployments: Cache<FlowDeployId, Arc<Deployment>, ByWeight>,
     pub(crate) in_doubt: InDoubt,
     pub(crate) verification: Verification,
-    /// Told when the catalogue should be written out.
+    /// Told when the catalogue has much to take in.
     pub(crate) housekeeping: Box<dyn Fn() + Send + Sync>,
     /// Of a fork, where it comes from.
     pub(crate) parent: Option<Origin>,
@@ -283,8 +281,14 @@ impl Executor {
             plug_ins: self.made_with.clone(),
         };
         let mut given = Given { envelope, command };
+        // What a drawn id founds has no records yet; should it have some after all, the append finds the conflict.
+        let mut is_new = meta.is_drawn && D::founds(&given.command);
         for _ in 0..=CONFLICT_RETRIES {
-            let Fold { state, first } = self.load_in_lane::<D>(stream).await?;
+            let Fold { state, first } = if std::mem::take(&mut is_new) {
+                Fold::default()
+            } else {
+                self.load_in_lane::<D>(stream).await?
+            };
             if let Some(version) = state.version_of(&given.envelope.command_id) {
                 let repeated = self.repeated(stream, version, &given).await;
                 return repeated.map_err(|refused| Refused {
@@ -466,13 +470,7 @@ impl Executor {
                 after = stored.revision;
                 let Some(record) = read_record::<D>(&stored, state.version() + 1)? else {
                     // The id names something else; of this kind there is nothing.
-                    return Ok((
-                        Fold {
-                            state: Arc::default(),
-                            first: Offset::NONE,
-                        },
-                        None,
-                    ));
+                    return Ok((Fold::default(), None));
                 };
                 if matches!(until, AsOf::Time(time) if record.given.envelope.recorded_at > time) {
                     break 'records;
@@ -644,6 +642,11 @@ impl Executor {
     }
 
     async fn deployment_standing(&self, id: &FlowDeployId) -> Result<ModuleStanding, EngineError> {
+        if let Some(deployment) = self.deployments.get(id) {
+            let module_id = &deployment.flow_module_id;
+            let module = self.load_aside::<FlowModule>(module_id.id().to_bytes()).await?;
+            return self.standing(&module, module_id, id).await;
+        }
         let mut entry = self.catalogue.deployment(id)?;
         if entry.is_none() {
             // A command whose caller went away may not have told the catalogue.
@@ -810,9 +813,8 @@ impl Executor {
         }
     }
 
-    fn noted(&self, outcome: &Result<(), CatalogueError>) {
-        // A catalogue that could not take a record in reads it from the log later: the gap shows.
-        if outcome.is_err() || self.catalogue.wants_checkpoint() {
+    fn noted(&self, is_time: bool) {
+        if is_time {
             (self.housekeeping)();
         }
     }

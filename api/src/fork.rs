@@ -30,6 +30,7 @@ use self::store::ForkStore;
 use crate::engine::{Engine, Inside};
 use crate::error::EngineError;
 use crate::executor::{Effect, Executor, InDoubt, Meta};
+use crate::folds::Folds;
 use crate::host::{Clock, FnHook, Hook, HostError};
 use crate::housekeeping::Housekeeping;
 use crate::lane::Lanes;
@@ -201,6 +202,7 @@ impl Fork {
         self.clock.stand_at(envelope.recorded_at);
         let meta = Meta {
             command_id: envelope.command_id.clone(),
+            is_drawn: false,
             actor: envelope.actor.clone(),
             reason: envelope.reason.clone(),
             expected_version: None,
@@ -342,8 +344,8 @@ async fn executor_of(
         hooks,
         hook_time_out: parent.hook_time_out,
         lanes: Lanes::new(),
-        modules: crate::builder::cache(share, CACHE_ITEMS)?,
-        instances: crate::builder::cache(CACHE_BYTES - 2 * share, CACHE_ITEMS)?,
+        modules: Folds::new(share, CACHE_ITEMS)?,
+        instances: Folds::new(CACHE_BYTES - 2 * share, CACHE_ITEMS)?,
         deployments: crate::builder::cache(share, CACHE_ITEMS)?,
         in_doubt: InDoubt::default(),
         verification: Verification::new(BackgroundVerification::off()),

@@ -1,4 +1,4 @@
-//! The threads behind an engine: one that writes the catalogue out and keeps the Merkle tree up, one that verifies the log, and one for
+//! The threads behind an engine: one that looks after the catalogue and keeps the Merkle tree up, one that verifies the log, and one for
 //! each listener.
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use flowledger_engine_core::codec;
 use flowledger_event_store::Offset;
+use flowledger_projections::Due;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::error::EngineError;
@@ -32,7 +33,7 @@ pub(crate) struct Housekeeping {
     verifying: Mutex<Option<SyncSender<()>>>,
 }
 
-/// Rings for the catalogue to be written out; `ring` never waits.
+/// Rings for the catalogue to be looked after; `ring` never waits.
 pub(crate) fn bell() -> (impl Fn() + Send + Sync + 'static, SyncSender<()>, Receiver<()>) {
     let (sender, receiver) = sync_channel(1);
     let ringer = sender.clone();
@@ -117,11 +118,23 @@ fn keep_catalogue(executor: &Weak<Executor>, stopping: &AtomicBool, bell: &Recei
     // The ring that ends it may have been heard while the tree was kept up.
     while !stopping.load(Ordering::Acquire) && bell.recv().is_ok() && !stopping.load(Ordering::Acquire) {
         let Some(executor) = executor.upgrade() else { return };
-        // Nothing is lost when it fails: the delta stays, and the next ring tries again.
-        let _ = pollster::block_on(executor.catalogue.catch_up(&*executor.store.events));
-        let _ = executor.catalogue.checkpoint();
-        keep_tree(&executor, stopping, bell);
+        if look_after_catalogue(&executor) {
+            keep_tree(&executor, stopping, bell);
+        }
     }
+}
+
+/// Takes in what was noted, and does what is due then; true when something was. Nothing is lost when it fails: the next ring tries
+/// again.
+fn look_after_catalogue(executor: &Executor) -> bool {
+    let due = executor.catalogue.take_in_noted().unwrap_or(Due::CatchUp);
+    if due == Due::CatchUp {
+        let _ = pollster::block_on(executor.catalogue.catch_up(&*executor.store.events));
+    }
+    if due != Due::Nothing {
+        let _ = executor.catalogue.checkpoint();
+    }
+    due != Due::Nothing
 }
 
 /// Brings the Merkle tree up, if anybody has asked for proofs, and leaves off when the catalogue needs looking after.
@@ -129,8 +142,7 @@ fn keep_tree(executor: &Executor, stopping: &AtomicBool, bell: &Receiver<()>) {
     while !stopping.load(Ordering::Acquire) && pollster::block_on(executor.proofs.keep_up()) {
         match bell.try_recv() {
             Ok(()) => {
-                let _ = pollster::block_on(executor.catalogue.catch_up(&*executor.store.events));
-                let _ = executor.catalogue.checkpoint();
+                look_after_catalogue(executor);
             }
             Err(TryRecvError::Empty) => {}
             Err(TryRecvError::Disconnected) => return,

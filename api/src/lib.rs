@@ -13,6 +13,7 @@ mod debugger;
 mod engine;
 mod error;
 mod executor;
+mod folds;
 mod fork;
 mod health;
 mod host;

@@ -40,6 +40,10 @@ const DELTA_ENTRIES: usize = 4_096;
 const POSITION_LAG: u64 = 8_192;
 /// Records told ahead of a missing one at which the log should be asked for it.
 const EARLY_RECORDS: usize = 4_096;
+/// Records noted at which they should be taken in.
+const NOTED_RECORDS: usize = 256;
+/// Records noted at which whoever notes another takes them in.
+const NOTED_MAX: usize = 1 << 16;
 /// Records read from the log at a time.
 const READ_BATCH: usize = 1_000;
 /// Keys written to the index at a time.
@@ -164,6 +168,9 @@ impl Delta {
 pub struct Catalogue {
     index: Arc<dyn IndexStore>,
     state: Mutex<State>,
+    /// What commands noted and nobody has taken in yet. Apart from the state, so that no command waits while somebody reads the
+    /// index; whoever has both locked, locked the state first.
+    noted: Mutex<Vec<(u64, Vec<Change>)>>,
 }
 
 #[derive(Default)]
@@ -174,9 +181,29 @@ struct State {
     written: u64,
     /// Changes of records that came before an earlier one did.
     early: BTreeMap<u64, Vec<Change>>,
+    /// Whether records could not be taken in, and are to be read from the log.
+    has_gap: bool,
     delta: Delta,
     /// A delta on its way into the index.
     writing: Arc<Delta>,
+}
+
+/// What the catalogue needs from who looks after it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Due {
+    /// Nothing yet.
+    Nothing,
+    /// A [`Catalogue::checkpoint`]: enough has gathered.
+    Checkpoint,
+    /// A [`Catalogue::catch_up`]: records are missing that nobody noted or that could not be taken in.
+    CatchUp,
+}
+
+impl State {
+    fn wants_checkpoint(&self) -> bool {
+        let is_large = self.delta.len() >= DELTA_ENTRIES || self.applied.saturating_sub(self.written) >= POSITION_LAG;
+        is_large && self.writing.len() == 0
+    }
 }
 
 impl Catalogue {
@@ -197,6 +224,7 @@ impl Catalogue {
         Ok(Self {
             index,
             state: Mutex::new(state),
+            noted: Mutex::default(),
         })
     }
 
@@ -225,6 +253,7 @@ impl Catalogue {
                 state.applied
             };
             if after >= log.head(0).get() {
+                self.lock().has_gap = false;
                 return Ok(());
             }
             let batch = log.read_partition(0, Offset::new(after), READ_BATCH).await?;
@@ -249,36 +278,52 @@ impl Catalogue {
                         changes
                     }
                 };
-                self.take_in(stored.offset, changes)?;
+                self.take_in(&mut self.lock(), stored.offset.get(), changes)?;
             }
-            if self.wants_checkpoint() {
+            if self.lock().wants_checkpoint() {
                 self.checkpoint()?;
             }
         }
     }
 
-    /// Notes a module's record that became durable at `offset`.
-    ///
-    /// # Errors
-    /// An index that cannot be read.
-    pub fn note_module(&self, offset: Offset, record: &ModuleRecord) -> Result<(), CatalogueError> {
-        self.take_in(offset, Change::of_module(record))
+    /// Notes a module's record that became durable at `offset`; true when it is time for [`Catalogue::take_in_noted`].
+    pub fn note_module(&self, offset: Offset, record: &ModuleRecord) -> bool {
+        self.note(offset, Change::of_module(record))
     }
 
-    /// Notes an instance's record that became durable at `offset`; the instance's first record stands at `first`.
-    ///
-    /// # Errors
-    /// An index that cannot be read.
-    pub fn note_instance(&self, offset: Offset, first: Offset, record: &InstanceRecord) -> Result<(), CatalogueError> {
-        self.take_in(offset, Change::of_instance(record, first))
+    /// Notes an instance's record that became durable at `offset`; the instance's first record stands at `first`. True when it is
+    /// time for [`Catalogue::take_in_noted`].
+    pub fn note_instance(&self, offset: Offset, first: Offset, record: &InstanceRecord) -> bool {
+        self.note(offset, Change::of_instance(record, first))
     }
 
-    /// Whether enough has gathered for a [`Catalogue::catch_up`] and a [`Catalogue::checkpoint`].
-    pub fn wants_checkpoint(&self) -> bool {
-        let state = self.lock();
-        let is_large =
-            state.delta.len() >= DELTA_ENTRIES || state.applied.saturating_sub(state.written) >= POSITION_LAG;
-        (is_large && state.writing.len() == 0) || state.early.len() >= EARLY_RECORDS
+    fn note(&self, offset: Offset, changes: Vec<Change>) -> bool {
+        let noted = {
+            let mut noted = self.noted();
+            noted.push((offset.get(), changes));
+            noted.len()
+        };
+        if noted >= NOTED_MAX {
+            // What cannot be taken in is read from the log later: the gap shows.
+            let _ = self.take_in_noted();
+        }
+        noted >= NOTED_RECORDS
+    }
+
+    /// Takes in what was noted, as every look-up does; tells what is due then.
+    ///
+    /// # Errors
+    /// An index that cannot be read; [`Catalogue::catch_up`] is due.
+    pub fn take_in_noted(&self) -> Result<Due, CatalogueError> {
+        let mut state = self.lock();
+        self.settle(&mut state)?;
+        Ok(if state.has_gap || state.early.len() >= EARLY_RECORDS {
+            Due::CatchUp
+        } else if state.wants_checkpoint() {
+            Due::Checkpoint
+        } else {
+            Due::Nothing
+        })
     }
 
     /// Writes the delta to the index. Look-ups and notes go on meanwhile.
@@ -342,8 +387,22 @@ impl Catalogue {
         Ok(())
     }
 
+    /// Brings the state up: to the index, and then to what was noted.
+    fn settle(&self, state: &mut State) -> Result<(), CatalogueError> {
+        self.look_back(state)?;
+        let noted = std::mem::take(&mut *self.noted());
+        for (offset, changes) in noted {
+            if let Err(error) = self.take_in(state, offset, changes) {
+                // What was noted behind it is in the log, too.
+                state.has_gap = true;
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
     /// Starts again from the index where the store, reopened after an error, has it behind what was written.
-    fn settle(&self, state: &mut State) -> Result<(), StoreError> {
+    fn look_back(&self, state: &mut State) -> Result<(), StoreError> {
         if state.written == 0 {
             return Ok(());
         }
@@ -676,9 +735,11 @@ impl Catalogue {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn take_in(&self, offset: Offset, changes: Vec<Change>) -> Result<(), CatalogueError> {
-        let mut state = self.lock();
-        let offset = offset.get();
+    fn noted(&self) -> MutexGuard<'_, Vec<(u64, Vec<Change>)>> {
+        self.noted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take_in(&self, state: &mut State, offset: u64, changes: Vec<Change>) -> Result<(), CatalogueError> {
         if offset <= state.applied {
             return Ok(());
         }
@@ -690,7 +751,7 @@ impl Catalogue {
         while let Some(changes) = next {
             let ordinal = state.applied + 1;
             for change in changes {
-                self.apply(&mut state, ordinal, change)?;
+                self.apply(state, ordinal, change)?;
             }
             state.applied = ordinal;
             next = state.early.remove(&(ordinal + 1));
@@ -730,7 +791,8 @@ impl Catalogue {
                     put(state, key::deployment(&deployment.flow_deploy_id), &deployment);
                 }
             }
-            Change::InstanceStarted(mut entry) => {
+            Change::InstanceStarted(entry) => {
+                let mut entry = *entry;
                 let chunk = self.chunk_mut(state, ordinal)?;
                 if let Some(known) = chunk.get(ordinal) {
                     entry = known.clone();

@@ -24,7 +24,7 @@ pub mod why_not;
 
 pub use authors::{Authors, Written};
 pub use catalogue::{
-    Catalogue, CatalogueError, DeploymentEntry, InstanceEntry, InstanceFilter, ModuleEntry, Page, StatusInterval,
+    Catalogue, CatalogueError, DeploymentEntry, Due, InstanceEntry, InstanceFilter, ModuleEntry, Page, StatusInterval,
 };
 pub use date::Date;
 pub use diff::{DiffSide, InstanceDiff, NodeDifference, NodePlace, NodeSeen, VariableDifference};

@@ -1,5 +1,6 @@
 //! Where an instance stands after a command: the answer that start, commit and rollback share.
 
+use std::fmt::Write;
 use std::sync::Arc;
 
 use flowledger_engine_core::event;
@@ -14,6 +15,9 @@ use serde::Serialize;
 use crate::View;
 use crate::node_instance::NodeInstance;
 use crate::receipt::Receipt;
+
+/// Bytes of what stands around key and name in a message, with an id.
+const DETAILS_BYTES: usize = 80;
 
 /// Where one branch of the flow stands after the command.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -172,7 +176,8 @@ impl RuntimeResult {
         }
         self.status = instance.status_of(flow).number();
         let mut calls: Vec<&Visit> = Vec::new();
-        let mut names = Vec::new();
+        let mut names = Vec::with_capacity(rests.len());
+        self.node_execute_results.reserve_exact(rests.len());
         for rest in rests {
             let at = instance
                 .node(&rest.node)
@@ -220,9 +225,13 @@ impl RuntimeResult {
         if let Some(first) = self.node_execute_results.first() {
             let node = &first.active_task_instance;
             if code != ResultCode::Success {
-                self.err_msg = format!(
-                    "{}(nodeKey={}, nodeName={}, nodeInstanceId={})",
-                    self.err_msg, node.model_key, node.model_name, node.node_instance_id
+                let (key, name) = (&node.model_key, &node.model_name);
+                self.err_msg.reserve_exact(key.len() + name.len() + DETAILS_BYTES);
+                // Nothing keeps a text from being written to memory.
+                let _ = write!(
+                    self.err_msg,
+                    "(nodeKey={key}, nodeName={name}, nodeInstanceId={})",
+                    node.node_instance_id
                 );
             }
             self.active_task_instance = Some(node.clone());

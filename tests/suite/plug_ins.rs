@@ -22,7 +22,7 @@ use flowledger_engine_core::instance::FlowInstance;
 use flowledger_tests::sketch::flow;
 use serde_json::{Value as Json, json};
 
-use crate::fixture::{engine_on, log, memory, opened, sled, told, turn_at_sled, verified};
+use crate::fixture::{deployed, engine_on, log, memory, opened, sled, told, turn_at_sled, verified};
 
 /// Type 40, `approve…`: as many different people as the property `approvers` says must commit, two without it.
 struct FourEyes;
@@ -318,6 +318,26 @@ impl IdGenerator for OwnIds {
 
     fn generate(&self, origin: IdOrigin<'_>, kind: IdKind, number: u32) -> Id {
         NameBasedIds.generate(origin, kind, number)
+    }
+}
+
+/// Gives every instance the same id.
+struct OneInstance;
+
+impl IdGenerator for OneInstance {
+    fn name(&self) -> &'static str {
+        "one-instance"
+    }
+
+    fn version(&self) -> &'static str {
+        "1"
+    }
+
+    fn generate(&self, origin: IdOrigin<'_>, kind: IdKind, number: u32) -> Id {
+        match kind {
+            IdKind::FlowInstance => Id::new("the only one"),
+            _ => NameBasedIds.generate(origin, kind, number),
+        }
     }
 }
 
@@ -1350,4 +1370,19 @@ fn limits_of_answers_are_settings() {
     let (mut run, _) = Run::new(opened(builder(&memory()).limits(limits)), TWO, &[]);
     assert_eq!(run.commit("ask", "ann", &[]), "1002 approve");
     assert_eq!(run.commit("approve", "ann", &[]), "4001");
+}
+
+#[test]
+fn id_that_is_given_twice_founds_no_second_instance() {
+    let directory = tempfile::tempdir().expect("a directory");
+    for store in [memory(), sled(directory.path(), SledOptions::default())] {
+        let engine = opened(Engine::builder().store(store).id_generator(OneInstance));
+        let module = deployed(&engine, "start -> ask -> end");
+        let start = || engine.start_process(StartProcessParam::of_module(module.clone()));
+        let first = start().expect("a start").flow_instance_id.expect("an instance");
+        let refused = start().unwrap_err();
+        assert_eq!(refused.err_code(), 4016, "{refused}");
+        assert!(refused.to_string().contains("exists already"), "{refused}");
+        assert_eq!(engine.instance_records(first).expect("records").len(), 1);
+    }
 }

@@ -144,6 +144,7 @@ impl<'l> Check<'l> {
             self.required("commandId", &command_id.to_string(), Most::Id)?;
         }
         Ok(Meta {
+            is_drawn: command_id.is_none(),
             command_id: Engine::command_id(command_id),
             actor,
             reason,

@@ -1,6 +1,5 @@
 //! The outcome of a command, told from its record and the state behind it. The same for the first answer and a repeat.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::event::{Compensation, DataConflict, InstanceCommand, InstanceEvent, InstanceRecord};
@@ -159,12 +158,8 @@ impl Outcome {
 
 /// Of the nodes that were reached, those where the flow still stands or has ended.
 fn rests(reached: &[NodeInstanceId], state: &FlowInstance) -> Vec<Rest> {
-    let mut arrivals: BTreeMap<&NodeInstanceId, usize> = BTreeMap::new();
-    for id in reached {
-        *arrivals.entry(id).or_default() += 1;
-    }
-    let mut rests = Vec::new();
-    for id in reached {
+    let mut rests = Vec::with_capacity(reached.len());
+    for (place, id) in reached.iter().enumerate() {
         let Some(node) = state.node(id) else { continue };
         let runs = node.flow == FlowIndex::ROOT
             || state
@@ -177,9 +172,7 @@ fn rests(reached: &[NodeInstanceId], state: &FlowInstance) -> Vec<Rest> {
             }
             (NodeStatus::Waiting, Some(join)) => {
                 // Its arrivals of this command are its last ones.
-                let left = arrivals
-                    .get_mut(id)
-                    .map_or(0, |left| std::mem::replace(left, left.saturating_sub(1)));
+                let left = reached.iter().skip(place).filter(|other| *other == id).count();
                 rests.push(Rest {
                     node: id.clone(),
                     arrival: join.arrivals.len().checked_sub(left),

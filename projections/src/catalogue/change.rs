@@ -11,16 +11,16 @@ use super::entry::{DeploymentEntry, InstanceEntry, ModuleEntry, StatusInterval};
 
 /// One change, told apart from the entry it changes.
 pub(super) enum Change {
-    ModuleCreated(ModuleEntry),
+    ModuleCreated(Box<ModuleEntry>),
     ModuleChanged {
         module: [u8; 16],
         change: ModuleChange,
     },
     Deployed {
         module: [u8; 16],
-        deployment: DeploymentEntry,
+        deployment: Box<DeploymentEntry>,
     },
-    InstanceStarted(InstanceEntry),
+    InstanceStarted(Box<InstanceEntry>),
     /// A sub flow instance is found in the stream of its root.
     SubFlowStarted {
         id: [u8; 16],
@@ -85,7 +85,7 @@ impl Change {
                 (ModuleEvent::FlowCreated { flow_module_id }, ModuleCommand::CreateFlow { flow }) => {
                     let mut entry = definition(flow);
                     entry.flow_module_id = flow_module_id.clone();
-                    Some(Self::ModuleCreated(entry))
+                    Some(Self::ModuleCreated(Box::new(entry)))
                 }
                 (ModuleEvent::FlowUpdated, ModuleCommand::UpdateFlow { flow, .. }) => {
                     let change = ModuleChange::Definition(Box::new(definition(flow)));
@@ -93,12 +93,12 @@ impl Change {
                 }
                 (ModuleEvent::FlowDeployed { flow_deploy_id, .. }, _) => Some(Self::Deployed {
                     module,
-                    deployment: DeploymentEntry {
+                    deployment: Box::new(DeploymentEntry {
                         flow_deploy_id: flow_deploy_id.clone(),
                         flow_module_id: Id::Uuid(uuid_of(module)).into(),
                         version: envelope.version,
                         deployed_at: at,
-                    },
+                    }),
                 }),
                 (ModuleEvent::FlowDisabled, _) => Some(Self::ModuleChanged {
                     module,
@@ -148,7 +148,7 @@ impl Change {
                         ordinal: 0,
                         taken_in: 0,
                     };
-                    Some(Self::InstanceStarted(entry))
+                    Some(Self::InstanceStarted(Box::new(entry)))
                 }
                 InstanceEvent::FlowCompleted => Some(Self::InstanceStatus {
                     first,

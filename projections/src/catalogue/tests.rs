@@ -99,7 +99,7 @@ impl World {
         let offset = self.store_bytes(stream, version, codec::encode_instance(&record).unwrap());
         let first = *self.firsts.entry(stream).or_insert(offset);
         if tells {
-            self.catalogue.note_instance(offset, first, &record).unwrap();
+            self.catalogue.note_instance(offset, first, &record);
         }
     }
 
@@ -332,19 +332,16 @@ fn records_told_out_of_order_wait_for_the_earlier_one() {
     };
     let first = Offset::new(1);
     let status = |world: &World| world.listed(&InstanceFilter::default(), 9)[0].1;
-    world
-        .catalogue
-        .note_instance(
-            Offset::new(3),
-            first,
-            &record(
-                3,
-                InstanceEvent::FlowTerminated {
-                    flow_instance_ids: Vec::new(),
-                },
-            ),
-        )
-        .unwrap();
+    world.catalogue.note_instance(
+        Offset::new(3),
+        first,
+        &record(
+            3,
+            InstanceEvent::FlowTerminated {
+                flow_instance_ids: Vec::new(),
+            },
+        ),
+    );
     assert_eq!(status(&world), 2);
     let between = record(
         2,
@@ -353,7 +350,7 @@ fn records_told_out_of_order_wait_for_the_earlier_one() {
             data: None,
         },
     );
-    world.catalogue.note_instance(Offset::new(2), first, &between).unwrap();
+    world.catalogue.note_instance(Offset::new(2), first, &between);
     assert_eq!(status(&world), 3);
 }
 
@@ -420,7 +417,7 @@ fn module_and_its_deployments_are_found() {
             events: vec![event],
         };
         let offset = world.store_bytes(stream, number, codec::encode_module(&record).unwrap());
-        world.catalogue.note_module(offset, &record).unwrap();
+        world.catalogue.note_module(offset, &record);
     }
     let module = world.catalogue.module(&id).unwrap().unwrap();
     assert_eq!(module.flow_name.as_deref(), Some("second"));
