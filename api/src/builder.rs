@@ -60,6 +60,7 @@ pub struct EngineBuilder {
     limits: Limits,
     model_limits: ModelLimits,
     strict_tenancy: bool,
+    enforce_invariants: bool,
     hooks: Vec<Arc<dyn Hook>>,
     hook_time_out: Duration,
     clock: Arc<dyn Clock>,
@@ -81,6 +82,7 @@ impl Default for EngineBuilder {
             limits: Limits::default(),
             model_limits: ModelLimits::default(),
             strict_tenancy: false,
+            enforce_invariants: false,
             hooks: Vec::new(),
             hook_time_out: HOOK_TIME_OUT,
             clock: Arc::new(SystemClock),
@@ -152,6 +154,14 @@ impl EngineBuilder {
     /// Whether only the tenant that created a module may change it (7201 otherwise). Off unless asked for.
     pub fn strict_tenancy(mut self, strict: bool) -> Self {
         self.strict_tenancy = strict;
+        self
+    }
+
+    /// Whether startProcess and commitTask are refused with 7414 where what they lead to breaks an invariant of a model: one
+    /// that says `never`, `always` or `differentOperators`. Off unless asked for. Rollbacks, holds and terminations are never
+    /// refused for it, so that people can correct what is wrong.
+    pub fn enforce_invariants(mut self, enforce: bool) -> Self {
+        self.enforce_invariants = enforce;
         self
     }
 
@@ -306,6 +316,7 @@ impl EngineBuilder {
             limits: self.limits,
             model_limits: self.model_limits,
             strict_tenancy: self.strict_tenancy,
+            enforce_invariants: self.enforce_invariants,
             proofs: Proofs::new(store.clone(), self.files),
             store,
             catalogue,

@@ -47,6 +47,8 @@ pub struct About {
     pub command_id: Option<CommandId>,
     /// All faults of a model that was refused.
     pub faults: Vec<FaultEntry>,
+    /// The name of the invariant that the command would break.
+    pub invariant: Option<Arc<str>>,
     /// The receipt of the record that a failed commit left, where one was asked for.
     pub receipt: Option<Box<Receipt>>,
     /// Why there is no receipt although one was asked for.
@@ -143,6 +145,7 @@ impl EngineError {
             detail,
             task: _,
             faults,
+            invariant,
         } = rejection;
         let mut error = match code {
             // A module taken offline answers as one without a deployment, with the reason beside it.
@@ -150,6 +153,7 @@ impl EngineError {
             _ => Self::new(code, detail),
         };
         error.0.about.faults = faults.into_iter().map(FaultEntry::from).collect();
+        error.0.about.invariant = invariant;
         error
     }
 
@@ -240,6 +244,7 @@ impl EngineError {
             version: about.version,
             command_id: about.command_id.as_ref(),
             faults: &about.faults,
+            invariant: about.invariant.as_deref(),
             receipt: about.receipt.as_deref(),
             receipt_error: about.receipt_error.as_deref(),
             damage: about.damage.as_deref(),
@@ -270,6 +275,8 @@ pub struct ErrorEnvelope<'a> {
     command_id: Option<&'a CommandId>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     faults: &'a [FaultEntry],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    invariant: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     receipt: Option<&'a Receipt>,
     #[serde(skip_serializing_if = "Option::is_none")]

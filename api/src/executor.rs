@@ -65,6 +65,8 @@ pub(crate) struct Meta {
     pub(crate) expected_version: Option<u64>,
     /// Whether the answer is to carry a receipt; the executor does nothing about it.
     pub(crate) receipt: bool,
+    /// Whether it was recorded once and is only given again: what a model says must hold was judged then, if at all.
+    pub(crate) is_recorded: bool,
 }
 
 /// A command that was carried out, now or earlier.
@@ -237,6 +239,7 @@ pub(crate) struct Executor {
     pub(crate) limits: Limits,
     pub(crate) model_limits: ModelLimits,
     pub(crate) strict_tenancy: bool,
+    pub(crate) enforce_invariants: bool,
     pub(crate) store: Store,
     pub(crate) catalogue: Catalogue,
     pub(crate) proofs: Proofs,
@@ -315,7 +318,7 @@ impl Executor {
             given.envelope.version = state.version() + 1;
             let now = guarded("clock", || self.clock.now())?;
             given.envelope.recorded_at = now.max(state.last_recorded_at());
-            let (events, after) = match self.decide(&*state, &given).await {
+            let (events, after) = match self.decide(&*state, &given, meta.is_recorded).await {
                 Ok(Decision::Record { events, state }) => (events, state),
                 Ok(Decision::Unchanged(code)) => {
                     return Ok(Done {
@@ -536,11 +539,16 @@ impl Executor {
             reason: None,
             plug_ins: self.made_with.clone(),
         };
-        self.decide(state, &Given { envelope, command }).await
+        self.decide(state, &Given { envelope, command }, false).await
     }
 
     /// Decides, answering questions until there are none.
-    async fn decide<D: Streamed>(&self, state: &D, given: &Given<D::Command>) -> Result<Decision<D>, Refused<D>> {
+    async fn decide<D: Streamed>(
+        &self,
+        state: &D,
+        given: &Given<D::Command>,
+        is_recorded: bool,
+    ) -> Result<Decision<D>, Refused<D>> {
         let mut answers = Answers::default();
         if let Some((id, module)) = state.deployment()
             && let Some(deployment) = self.deployment_of_module(id, module).await?
@@ -556,7 +564,7 @@ impl Executor {
         let ids = guarded("id generator", || self.ids.of_origin(origin))?;
         let ids = ids.as_deref().unwrap_or(&*self.ids);
         for _ in 0..QUESTIONS_MAX {
-            let question = match self.decide_once(state, given, ids, &answers)? {
+            let question = match self.decide_once(state, given, is_recorded, ids, &answers)? {
                 Decision::Ask(question) => question,
                 decision => return Ok(decision),
             };
@@ -569,6 +577,7 @@ impl Executor {
         &self,
         state: &D,
         given: &Given<D::Command>,
+        is_recorded: bool,
         ids: &dyn IdGenerator,
         answers: &Answers,
     ) -> Result<Decision<D>, Refused<D>> {
@@ -586,6 +595,7 @@ impl Executor {
             plug_ins: &self.plug_ins,
             has_hook: self.has_hook(),
             strict_tenancy: self.strict_tenancy,
+            enforce_invariants: self.enforce_invariants && !is_recorded,
             check_condition: &check_condition,
             answers,
         };

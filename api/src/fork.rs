@@ -207,6 +207,7 @@ impl Fork {
             reason: envelope.reason.clone(),
             expected_version: None,
             receipt: false,
+            is_recorded: true,
         };
         let command = record.given.command.clone();
         let done = executor.execute::<FlowInstance>(envelope.stream, command, meta).await;
@@ -331,6 +332,7 @@ async fn executor_of(
         limits: parent.limits,
         model_limits: parent.model_limits,
         strict_tenancy: parent.strict_tenancy,
+        enforce_invariants: parent.enforce_invariants,
         proofs: Proofs::new(store.clone(), files),
         store,
         catalogue,

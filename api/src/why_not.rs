@@ -42,6 +42,7 @@ pub(crate) async fn search(
         reached: BTreeSet::new(),
         proposed: BTreeMap::new(),
         trials: 0,
+        refused_by: BTreeSet::new(),
         is_cut: false,
     };
     search.begin(ways);
@@ -52,7 +53,7 @@ pub(crate) async fn search(
             break;
         }
         answer.forks += 1;
-        let Some(tried) = candidate.carry_out(engine, past).await? else {
+        let Some(tried) = candidate.carry_out(engine, past, &mut search.refused_by).await? else {
             continue;
         };
         read += tried.past.records().len();
@@ -63,11 +64,13 @@ pub(crate) async fn search(
         };
         if ways.reached(tried.past.state()).any(counts) {
             answer.change = Some(candidate.told());
+            answer.refused_by = search.refused_by.into_iter().collect();
             return Ok(());
         }
         search.go_on(&candidate, &tried, ways);
     }
     answer.exhausted = !search.is_cut;
+    answer.refused_by = search.refused_by.into_iter().collect();
     Ok(())
 }
 
@@ -82,6 +85,8 @@ struct Search<'p> {
     proposed: BTreeMap<(FlowDeployId, Arc<str>, String), Proposals>,
     /// Combinations of values tried for that.
     trials: usize,
+    /// The invariants for which commands were refused.
+    refused_by: BTreeSet<Arc<str>>,
     is_cut: bool,
 }
 
@@ -136,7 +141,12 @@ impl Candidate {
     }
 
     /// Gives the commands in a fork; `None` where one of them is refused.
-    async fn carry_out(&self, engine: &Engine, past: &Past) -> Result<Option<Tried>, EngineError> {
+    async fn carry_out(
+        &self,
+        engine: &Engine,
+        past: &Past,
+        refused_by: &mut BTreeSet<Arc<str>>,
+    ) -> Result<Option<Tried>, EngineError> {
         let Some(root) = past.state().root() else {
             return Ok(None);
         };
@@ -144,7 +154,7 @@ impl Candidate {
         let fork = engine.fork(ForkParam::new(at)).await?;
         let mut instance = root.flow_instance_id.clone();
         for step in &self.steps {
-            match step.give(fork.engine(), &instance).await? {
+            match step.give(fork.engine(), &instance, refused_by).await? {
                 Some(of) => instance = of,
                 None => return Ok(None),
             }
@@ -195,12 +205,18 @@ impl PartialOrd for Candidate {
 
 impl Given {
     /// Gives the command; the instance it is about, or `None` where it is refused without a record.
-    async fn give(&self, engine: &Engine, instance: &FlowInstanceId) -> Result<Option<FlowInstanceId>, EngineError> {
+    async fn give(
+        &self,
+        engine: &Engine,
+        instance: &FlowInstanceId,
+        refused_by: &mut BTreeSet<Arc<str>>,
+    ) -> Result<Option<FlowInstanceId>, EngineError> {
+        let mut note = |error: &EngineError| refused_by.extend(error.about().invariant.clone());
         let (task, called) = match &self.what {
             What::Start(deployment) => {
                 let mut start = StartProcessParam::of_deployment(deployment.clone());
                 start.variables.clone_from(&self.variables);
-                let started = engine.start_process(start).await;
+                let started = engine.start_process(start).await.inspect_err(&mut note);
                 return Ok(started.ok().and_then(|started| started.flow_instance_id.clone()));
             }
             What::Commit(task, _, called) => (task.clone(), called),
@@ -218,7 +234,7 @@ impl Given {
         commit.call_activity_flow_module_id = called.as_ref().map(ToString::to_string);
         let version = version_of(engine, instance).await?;
         // A commit that fails is on the record too, and shows what failed.
-        let _ = engine.commit_task(commit).await;
+        let _ = engine.commit_task(commit).await.inspect_err(note);
         Ok((version_of(engine, instance).await? > version).then(|| instance.clone()))
     }
 

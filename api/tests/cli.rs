@@ -433,6 +433,36 @@ fn proof_tells_what_is_wrong_with_commands_that_show_it() {
 }
 
 #[test]
+fn commit_that_breaks_an_invariant_is_refused_when_the_command_line_says_so() {
+    let shell = Shell::new();
+    let mut model: Value = serde_json::from_str(&fs::read_to_string(example("leave")).unwrap()).unwrap();
+    model["invariants"] = serde_json::json!([{"name": "a month at most", "never": "days > 30"}]);
+    shell.write("leave.json", &model.to_string());
+    let module = text(&shell.json(0, &["flow", "deploy", "leave.json"]), "/flowModuleId");
+    let started = shell.json(0, &["instance", "start", &module, "applicant=Lin"]);
+    let instance = text(&started, "/flowInstanceId");
+    let commit = ["instance", "commit", &instance, "days=40"];
+    let refused = shell.run(&[&commit[..], &["--enforce-invariants"]].concat());
+    assert_eq!(refused.status, 1);
+    for line in [
+        "error 7414 Invariant violated",
+        "invariant \"a month at most\": it is so that days > 30",
+    ] {
+        assert!(refused.err.contains(line), "{}", refused.err);
+    }
+    let refused = shell.json(1, &[&commit[..], &["--enforce-invariants"]].concat());
+    assert_eq!(
+        (code(&refused), &refused["invariant"]),
+        (7414, &"a month at most".into())
+    );
+    assert_eq!(
+        code(&shell.json(0, &commit)),
+        1002,
+        "without the word nothing is enforced"
+    );
+}
+
+#[test]
 fn lint_tells_warnings_and_where_variables_come_from() {
     let shell = Shell::new();
     let told = shell.run(&["flow", "lint", &example("leave")]);

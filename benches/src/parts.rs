@@ -158,6 +158,7 @@ fn decide(place: usize) -> Repeated {
             plug_ins: PlugIns::none(),
             has_hook: false,
             strict_tenancy: false,
+            enforce_invariants: false,
             check_condition: &|_| Ok(()),
             answers: &answers,
         };

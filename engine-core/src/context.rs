@@ -91,6 +91,8 @@ pub struct Context<'a> {
     pub has_hook: bool,
     /// Whether a module may only be changed by the tenant that created it.
     pub strict_tenancy: bool,
+    /// Whether a command that would carry a flow on is refused where it breaks an invariant of a model.
+    pub enforce_invariants: bool,
     /// Judges whether a condition translates.
     pub check_condition: &'a dyn Fn(&str) -> Result<(), String>,
     /// The answers so far.

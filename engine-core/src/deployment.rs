@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use crate::expression::{Condition, ExpressionCalculator, ExpressionError};
 use crate::id::{FlowDeployId, FlowModuleId};
+use crate::invariant::{self, CompiledInvariant};
 use crate::model::element::Element;
 use crate::model::flow_model::FlowModel;
 use crate::model::gateway::{self, GatewayRole, RoleFault};
@@ -30,6 +31,7 @@ pub struct Deployment {
     calculator: Arc<dyn ExpressionCalculator>,
     conditions: Vec<OnceLock<Compiled>>,
     roles: OnceLock<BTreeMap<Arc<str>, Result<GatewayRole, RoleFault>>>,
+    invariants: OnceLock<Vec<CompiledInvariant>>,
 }
 
 impl Deployment {
@@ -54,12 +56,26 @@ impl Deployment {
             calculator,
             conditions,
             roles: OnceLock::new(),
+            invariants: OnceLock::new(),
         }
     }
 
     /// What a parallel or inclusive gateway is for; `None` for every other element.
     pub fn role(&self, gateway: &Element) -> Option<&Result<GatewayRole, RoleFault>> {
         self.roles.get_or_init(|| gateway::roles(&self.model)).get(&gateway.key)
+    }
+
+    /// What must hold of the instances. None of it where the model was deployed before that meant anything, and is not written
+    /// as it must be.
+    pub fn invariants(&self) -> &[CompiledInvariant] {
+        if self.model.invariants().is_empty() {
+            return &[];
+        }
+        self.invariants.get_or_init(|| {
+            let is_accepted = self.model.invariant_faults().is_empty();
+            let compiled = invariant::compile_all(self.model.invariants());
+            compiled.ok().filter(|_| is_accepted).unwrap_or_default()
+        })
     }
 
     /// The condition of a sequence flow; `None` when it carries none.

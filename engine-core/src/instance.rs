@@ -5,6 +5,7 @@ mod branch;
 mod branching;
 mod decide;
 mod element;
+mod invariants;
 mod lifecycle;
 mod outcome;
 mod rollback;

@@ -287,10 +287,8 @@ fn refused(faults: Vec<ModelFault>) -> Rejection {
         (fault.code, fault.to_string())
     });
     Rejection {
-        code,
-        detail,
-        task: None,
         faults,
+        ..Rejection::new(code, detail)
     }
 }
 

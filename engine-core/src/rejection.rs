@@ -1,6 +1,7 @@
 //! Why a command was refused. A refused command leaves no trace in the log.
 
 use std::fmt;
+use std::sync::Arc;
 
 use crate::id::NodeInstanceId;
 use crate::model::validate::ModelFault;
@@ -17,6 +18,8 @@ pub struct Rejection {
     pub task: Option<NodeInstanceId>,
     /// All faults of a model that was refused at deploy.
     pub faults: Vec<ModelFault>,
+    /// The invariant that the command would break.
+    pub invariant: Option<Arc<str>>,
 }
 
 impl Rejection {
@@ -27,6 +30,7 @@ impl Rejection {
             detail: detail.into(),
             task: None,
             faults: Vec::new(),
+            invariant: None,
         }
     }
 

@@ -357,6 +357,9 @@ result_codes! {
     TransitionIllegal = 7413, "transition-illegal", Lifecycle, 409, Refresh, [4013, 4013, 4013], "Transition not possible", "不允许的状态变化",
         "The command does not fit the state: the instance is not suspended, or the task stands in a branch that its join has closed.",
         "Read the instance, then decide.";
+    InvariantViolated = 7414, "invariant-violated", Lifecycle, 422, AfterFix, [4001, 4001, 4001], "Invariant violated", "违反不变量",
+        "The engine enforces invariants, and where the command leads to one of the model's does not hold.",
+        "Change what the message tells of: the variables, the operator, or the order; or roll back first.";
     RollbackForbidden = 7415, "rollback-forbidden", Lifecycle, 409, Never, [4002, 4002, 4002], "Rollback forbidden", "禁止撤销",
         "The rollback would go back over a completed node whose onRollback is `forbid`.",
         "Roll back to a later task, or terminate the instance.";

@@ -43,6 +43,10 @@ pub struct WhyNot {
     pub forks: usize,
     /// Whether the search came to its end; false: it was given up at its bound, and there may be a change.
     pub exhausted: bool,
+    /// The invariants for which the engine refused commands of the changes that were tried, ordered by name; only an engine
+    /// that enforces them does.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub refused_by: Vec<Arc<str>>,
 }
 
 /// A decision at which the flow turned away.
@@ -282,6 +286,7 @@ impl WhyNot {
             change: None,
             forks: 0,
             exhausted: false,
+            refused_by: Vec::new(),
         })
     }
 

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use flowledger::expression::CompiledExpression;
 use flowledger::store::{MemoryStore, Store};
-use flowledger::{BlockingEngine, Clock, Engine, EngineError, InstanceData, InstanceQuery, LogRecord, Timestamp};
+use flowledger::{
+    BlockingEngine, Clock, Engine, EngineBuilder, EngineError, InstanceData, InstanceQuery, LogRecord, Timestamp,
+};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -56,8 +58,17 @@ impl EngineSubject {
     }
 
     fn on(profile: Profile, hook_answer: &[Variable], store: Store) -> Self {
+        let builder = Self::builder(profile, hook_answer, &store);
+        let engine = builder.open().expect("an engine opens on a store in memory");
+        Self {
+            hook_answer: hook_answer.to_vec(),
+            ..Self::over(engine.blocking(), profile, store, "unnamed")
+        }
+    }
+
+    fn builder(profile: Profile, hook_answer: &[Variable], store: &Store) -> EngineBuilder {
         let answer: Vec<InstanceData> = through_json(&hook_answer);
-        let engine = Engine::builder()
+        Engine::builder()
             .profile(match profile {
                 Profile::Documented => flowledger::Profile::Documented,
                 Profile::Turbo131 => flowledger::Profile::Turbo131,
@@ -65,12 +76,6 @@ impl EngineSubject {
             .store(store.clone())
             .clock(StandingClock)
             .hook_fn("conformance", move |_| Ok(answer.clone()))
-            .open()
-            .expect("an engine opens on a store in memory");
-        Self {
-            hook_answer: hook_answer.to_vec(),
-            ..Self::over(engine.blocking(), profile, store, "unnamed")
-        }
     }
 
     /// An engine that others use as well. `unnamed` begins the ids of commands without one; on one engine it must be another
@@ -92,6 +97,17 @@ impl EngineSubject {
     #[must_use]
     pub fn reopened(&self) -> Self {
         Self::on(self.profile, &self.hook_answer, self.store.clone())
+    }
+
+    /// A second engine on the same store that enforces invariants.
+    ///
+    /// # Panics
+    /// When the engine does not open.
+    #[must_use]
+    pub fn enforcing(&self) -> BlockingEngine {
+        let builder = Self::builder(self.profile, &self.hook_answer, &self.store);
+        let engine = builder.enforce_invariants(true).open();
+        engine.expect("an engine opens on a store in memory").blocking()
     }
 
     /// The engine.

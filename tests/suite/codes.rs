@@ -549,6 +549,11 @@ provoked! {
         store.fails(Fault::Append(AppendError::Conflict { expected, actual }));
         Told::commit(scene.commit())
     };
+    commit_that_breaks_an_invariant: InvariantViolated in BOTH, |profile| {
+        let builder = Engine::builder().profile(profile).enforce_invariants(true);
+        let scene = Scene::of(builder, &with_an_invariant());
+        Told::commit(scene.commit())
+    };
     update_by_another_tenant: TenantDenied in BOTH, |profile| {
         let engine = opened(Engine::builder().profile(profile).strict_tenancy(true));
         let module = created(&engine);
@@ -841,6 +846,13 @@ fn calling(module: &FlowModuleId) -> Value {
 fn with_reasons() -> Value {
     let mut model = model(LINE);
     model["reasonOptions"] = json!({ "abort": ["duplicate", "by the customer"] });
+    model
+}
+
+/// A model of which nothing may be done.
+fn with_an_invariant() -> Value {
+    let mut model = model(LINE);
+    model["invariants"] = json!([{ "name": "nothing is asked", "never": "visits.ask > 0" }]);
     model
 }
 

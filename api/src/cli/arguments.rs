@@ -20,6 +20,9 @@ pub(crate) struct Global {
     /// Whose behaviour: the API document's, or the reference engine's
     #[arg(long, global = true, value_enum, default_value_t, value_name = "PROFILE", help_heading = GLOBAL)]
     pub(crate) profile: ProfileName,
+    /// Refuse what would break an invariant of a model (7414)
+    #[arg(long, global = true, help_heading = GLOBAL)]
+    pub(crate) enforce_invariants: bool,
     /// Write one JSON document to standard output instead of text
     #[arg(long, global = true, help_heading = GLOBAL)]
     pub(crate) json: bool,

@@ -72,7 +72,9 @@ impl Session {
         data: &Path,
         access: Access,
     ) -> Result<BlockingEngine, Failure> {
-        let builder = builder.profile(self.profile());
+        let builder = builder
+            .profile(self.profile())
+            .enforce_invariants(self.global.enforce_invariants);
         if data.is_file() {
             let engine = builder.copy(data).open().map_err(Failure::NotOpened)?;
             return Ok(engine.blocking());
@@ -139,6 +141,9 @@ impl Session {
         }
         if self.profile() == Profile::Turbo131 {
             text.push_str(" --profile turbo131");
+        }
+        if self.global.enforce_invariants {
+            text.push_str(" --enforce-invariants");
         }
         format!("{text} {command}")
     }

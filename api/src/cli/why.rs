@@ -256,6 +256,14 @@ fn not_lines(answer: &WhyNot) -> Vec<String> {
     if answer.turns.is_empty() && answer.before.is_empty() {
         lines.push(format!("no way leads to {key} from where the instance has been"));
     }
+    if !answer.refused_by.is_empty() {
+        let names = answer
+            .refused_by
+            .iter()
+            .map(|name| format!("\"{}\"", words::plain(name)));
+        let names = names.collect::<Vec<_>>().join(", ");
+        lines.push(format!("changes were refused because they break {names}"));
+    }
     lines.push(match &answer.change {
         Some(change) if change.variables == 0 => {
             format!("{key} would be reached, as a fork shows, with no variable changed:")

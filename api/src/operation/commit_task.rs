@@ -64,7 +64,7 @@ impl Engine {
     /// 2001; 4001 the task is neither active nor completed, or its plug-in refuses; 4003 terminated; 4008 unknown
     /// instance; 4010 unknown task; 4014 not a task, or an element on the way needs a plug-in that the engine was not
     /// built with; 4019, 4020, 2002, 4007 of a call activity; the codes above; 6008 branches that do not agree; 7008, 7009,
-    /// 7301, 7303, 7400 aborted, 7406 suspended.
+    /// 7301, 7303, 7400 aborted, 7406 suspended; 7414 it breaks an invariant, in an engine that enforces them.
     pub async fn commit_task(&self, mut param: CommitTaskParam) -> Result<CommitTaskResult, EngineError> {
         let extend_properties = param.options.extend_properties.take();
         let (id, command, meta) = self

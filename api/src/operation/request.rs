@@ -150,6 +150,7 @@ impl<'l> Check<'l> {
             reason,
             expected_version,
             receipt,
+            is_recorded: false,
         })
     }
 }

@@ -63,7 +63,8 @@ impl Engine {
     ///
     /// # Errors
     /// 2001; 4007 no deployment, or the module is offline (7206 beside it); 4009, 4012, 4013, 4014, 4015, 4018, 6004 to
-    /// 6008 on the way; 4016 the store did not take it; 5000 of a plug-in; 7009 too many steps; 7301.
+    /// 6008 on the way; 4016 the store did not take it; 5000 of a plug-in; 7009 too many steps; 7301; 7414 it breaks an
+    /// invariant, in an engine that enforces them.
     pub async fn start_process(&self, mut param: StartProcessParam) -> Result<StartProcessResult, EngineError> {
         let extend_properties = param.options.extend_properties.take();
         let (command, meta) = self

@@ -290,6 +290,7 @@ impl Judge<'_> {
             plug_ins: &executor.plug_ins,
             has_hook,
             strict_tenancy: false,
+            enforce_invariants: executor.enforce_invariants,
             check_condition: &|_| Ok(()),
             answers: &run.answers,
         };

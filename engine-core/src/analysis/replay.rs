@@ -157,6 +157,7 @@ impl Run {
                 plug_ins: &plug_ins,
                 has_hook: true,
                 strict_tenancy: false,
+                enforce_invariants: false,
                 check_condition: &|_| Ok(()),
                 answers: &answers,
             };

@@ -6,6 +6,7 @@ use crate::event::{Given, HookHeard, InstanceCommand, InstanceEvent, NodeVisit};
 use crate::id::{FlowDeployId, FlowModuleId, IdKind, NodeInstanceId};
 use crate::instance::advance::{self, Failure, Halt, Next, Walk};
 use crate::instance::element;
+use crate::instance::invariants;
 use crate::instance::lifecycle;
 use crate::instance::rollback;
 use crate::instance::state::{FlowInstance, FlowStatus, NodeStatus};
@@ -119,8 +120,10 @@ fn start(
         transfer: None,
         data,
     });
-    match walk.advance(None, Next::Begin) {
-        Ok(()) => Ok(walk.recorder.finish()),
+    let walked = walk.advance(None, Next::Begin);
+    match walked.and_then(|()| invariants::broken(state, &walk)) {
+        Ok(None) => Ok(walk.recorder.finish()),
+        Ok(Some(rejection)) => Err(rejection),
         Err(Halt::Ask(question)) => Ok(Decision::Ask(question)),
         // A failing start leaves nothing behind (T-34).
         Err(Halt::Fail(Failure { code, detail, .. }) | Halt::Refuse(code, detail)) => Err(Rejection::new(code, detail)),
@@ -190,8 +193,9 @@ fn commit(
     };
     let mut walk = Walk::new(Recorder::new(state, given), deployment, context);
     let walked = element::commit(&mut walk, element, task).and_then(|next| walk.advance(Some(task.clone()), next));
-    match walked {
-        Ok(()) => Ok(walk.recorder.finish()),
+    match walked.and_then(|()| invariants::broken(state, &walk)) {
+        Ok(None) => Ok(walk.recorder.finish()),
+        Ok(Some(rejection)) => Err(rejection.about(task)),
         Err(Halt::Ask(question)) => Ok(Decision::Ask(question)),
         Err(Halt::Refuse(code, detail)) => Err(Rejection::new(code, detail).about(task)),
         Err(Halt::Fail(failure)) => Ok(failed(state, given, task, &walk, failure)),

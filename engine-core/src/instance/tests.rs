@@ -104,11 +104,16 @@ struct Run {
     commands: u32,
     reason: Option<Arc<str>>,
     operator: Option<Arc<str>>,
+    enforces: bool,
 }
 
 impl Run {
     fn new(model: &str) -> Self {
-        let model = parse::parse(&model_json(model), &ModelLimits::default()).unwrap();
+        Self::of(&model_json(model))
+    }
+
+    fn of(text: &str) -> Self {
+        let model = parse::parse(text, &ModelLimits::default()).unwrap();
         let owner = (Some("acme".into()), None);
         let deployment = Deployment::new("d".into(), "m".into(), owner, model, 0, Arc::new(DialectCalculator));
         Self {
@@ -120,6 +125,7 @@ impl Run {
             commands: 0,
             reason: Some("because".into()),
             operator: None,
+            enforces: false,
         }
     }
 
@@ -165,6 +171,7 @@ impl Run {
                 plug_ins: &PlugIns::default(),
                 has_hook: self.hook.is_some(),
                 strict_tenancy: false,
+                enforce_invariants: self.enforces,
                 check_condition: &|_| Ok(()),
                 answers: &answers,
             };

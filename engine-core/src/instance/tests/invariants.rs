@@ -1,6 +1,6 @@
 //! What the words of invariants say of an instance.
 
-use super::Run;
+use super::{Run, model_json};
 use crate::instance::FlowIndex;
 use crate::invariant::{Invariant, Moment};
 
@@ -117,6 +117,25 @@ fn one_operator_of_two_elements_breaks_what_takes_two_as_long_as_it_is_not_rolle
     let mut run = payment();
     run.word("commit ask amount=2000; commit approve");
     assert_eq!(broken(&run, rule), None, "nobody is not somebody");
+}
+
+#[test]
+fn what_an_earlier_release_has_deployed_runs_on_whatever_its_member_of_this_name_says() {
+    let model = model_json("start>ask; ask>end");
+    for (invariants, answer) in [
+        (r#"{"mine":7}"#, "1002 ask"),
+        (r#"[{"name":"n","never":"'ask' in waits"},7]"#, "1002 ask"),
+        (
+            r#"[{"name":"n","never":"'ask' in waits"},{"name":"m","never":"a >"}]"#,
+            "1002 ask",
+        ),
+        (r#"[{"name":"n","never":"'ask' in waits"}]"#, "7414"),
+    ] {
+        let text = model.replacen('{', &format!(r#"{{"invariants":{invariants},"#), 1);
+        let mut run = Run::of(&text);
+        run.enforces = true;
+        assert_eq!(run.word("start"), answer, "{invariants}");
+    }
 }
 
 #[test]
