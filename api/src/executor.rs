@@ -234,6 +234,8 @@ impl Weighter<FlowDeployId, Arc<Deployment>> for ByWeight {
 }
 
 /// Everything a command runs on.
+///
+/// What a command rarely waits for is boxed where it is called, so that the future of every command is small.
 pub(crate) struct Executor {
     pub(crate) profile: Profile,
     pub(crate) limits: Limits,
@@ -293,7 +295,7 @@ impl Executor {
                 self.load_in_lane::<D>(stream).await?
             };
             if let Some(version) = state.version_of(&given.envelope.command_id) {
-                let repeated = self.repeated(stream, version, &given).await;
+                let repeated = Box::pin(self.repeated(stream, version, &given)).await;
                 return repeated.map_err(|refused| Refused {
                     state: Some(state),
                     ..refused
@@ -412,7 +414,9 @@ impl Executor {
         }
         match self.lanes.try_enter(stream) {
             Some(_lane) => self.load_in_lane(stream).await.map(|fold| fold.state),
-            None => self.fold::<D>(stream, AsOf::NOW).await.map(|(fold, _)| fold.state),
+            None => Box::pin(self.fold::<D>(stream, AsOf::NOW))
+                .await
+                .map(|(fold, _)| fold.state),
         }
     }
 
@@ -421,7 +425,7 @@ impl Executor {
         if !in_doubt && let Some(fold) = D::cache(self).get(&stream) {
             return Ok(fold);
         }
-        let (fold, _) = self.fold::<D>(stream, AsOf::NOW).await?;
+        let (fold, _) = Box::pin(self.fold::<D>(stream, AsOf::NOW)).await?;
         let version = fold.state.version();
         if (!in_doubt || self.in_doubt.settle(&stream, version)) && version > 0 {
             D::cache(self).insert(stream, fold.clone());
@@ -568,7 +572,7 @@ impl Executor {
                 Decision::Ask(question) => question,
                 decision => return Ok(decision),
             };
-            self.answer(question, &mut answers).await?;
+            Box::pin(self.answer(question, &mut answers)).await?;
         }
         Err(too_many_questions().into())
     }
@@ -697,7 +701,7 @@ impl Executor {
         if let Some(deployment) = self.deployments.get(id) {
             return Ok(Some(deployment));
         }
-        let module = self.load_aside::<FlowModule>(module_id.id().to_bytes()).await?;
+        let module = Box::pin(self.load_aside::<FlowModule>(module_id.id().to_bytes())).await?;
         let Some(deployed) = module.deployment(id) else {
             return Ok(None);
         };

@@ -11,7 +11,7 @@ use crate::error::EngineError;
 use crate::executor::{ByWeight, Streamed};
 
 /// Of the room, the part for folds that have ended: one of so many.
-const ENDED_PART: u64 = 8;
+const ENDED_PART: u64 = 32;
 /// Folds of the other part that fit into it at least; a larger fold that has ended is kept with those that go on.
 const ENDED_AT_LEAST: u64 = 8;
 
@@ -59,7 +59,7 @@ impl<D: Streamed> Folds<D> {
         let ended = bytes / ENDED_PART;
         Ok(Self {
             going_on: crate::builder::cache(bytes - ended, items)?,
-            ended: crate::builder::cache(ended, items / 8)?,
+            ended: crate::builder::cache(ended, items / 32)?,
         })
     }
 

@@ -125,7 +125,9 @@ impl Engine {
                 };
                 error.answered_as(self.profile(), CodeContext::Other)
             })?;
-        done.enclosed = self.enclosed(receipt, &done).await;
+        if receipt {
+            done.enclosed = Box::pin(self.enclosed(&done)).await;
+        }
         Ok(done)
     }
 }

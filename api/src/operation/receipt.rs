@@ -210,14 +210,11 @@ impl Engine {
         self.proofs().rebuild().await.map_err(|error| self.told(error))
     }
 
-    /// The receipt that an answer carries, if it was asked for and there is a record. No failure here fails the command.
-    pub(super) async fn enclosed<D: Streamed>(&self, is_asked: bool, done: &Done<D>) -> Enclosed {
+    /// The receipt that an answer carries which was asked for one, if there is a record. No failure here fails the command.
+    pub(super) async fn enclosed<D: Streamed>(&self, done: &Done<D>) -> Enclosed {
         let Effect::Recorded(record) = &done.effect else {
             return Enclosed::default();
         };
-        if !is_asked {
-            return Enclosed::default();
-        }
         let envelope = &record.given.envelope;
         match self.receipt_in(envelope.stream, envelope.version).await {
             Ok(receipt) => Enclosed {

@@ -48,15 +48,17 @@ impl Engine {
             .await
         {
             Ok(mut done) => {
-                done.enclosed = self.enclosed(receipt, &done).await;
+                if receipt {
+                    done.enclosed = Box::pin(self.enclosed(&done)).await;
+                }
                 Ok(done)
             }
             Err(Refused { mut error, task, state }) => {
                 if error.code() == ResultCode::InstanceNotFound {
-                    error = self.no_instance(id).await?;
+                    error = Box::pin(self.no_instance(id)).await?;
                 }
                 if let Some(state) = state {
-                    self.describe(&mut error, &state, task.as_ref()).await?;
+                    Box::pin(self.describe(&mut error, &state, task.as_ref())).await?;
                 }
                 Err(error.answered_as(self.profile(), context))
             }
@@ -92,8 +94,7 @@ impl Engine {
         };
         if !outcome.code.is_success() {
             let mut error = EngineError::new(outcome.code, outcome.detail.as_deref().unwrap_or_default());
-            self.describe(&mut error, state, outcome.rests.first().map(|rest| &rest.node))
-                .await?;
+            Box::pin(self.describe(&mut error, state, outcome.rests.first().map(|rest| &rest.node))).await?;
             // A commit that failed on its way is on record, too.
             let about = error.about_mut();
             about.receipt.clone_from(&done.enclosed.receipt);
