@@ -642,8 +642,8 @@ impl Catalogue {
     }
 
     /// Puts an instance on a list, or takes it off.
-    fn list(&self, state: &mut State, list: &[u8], ordinal: u64, is_listed: bool) -> Result<(), CatalogueError> {
-        let key = key::numbered(list, set_of(ordinal));
+    fn list(&self, state: &mut State, list: Vec<u8>, ordinal: u64, is_listed: bool) -> Result<(), CatalogueError> {
+        let key = key::with_number(list, set_of(ordinal));
         if let Some(places) = state.delta.lists.get_mut(&key) {
             places.set(ordinal, is_listed);
             return Ok(());
@@ -670,17 +670,17 @@ impl Catalogue {
         let (ordinal, status) = (entry.ordinal, entry.status());
         if is_new {
             let module = key::by_module(&entry.flow_module_id.id().to_bytes());
-            self.list(state, &module, ordinal, true)?;
+            self.list(state, module, ordinal, true)?;
             if let Some(tenant) = &entry.tenant {
-                self.list(state, &key::by_tenant(tenant), ordinal, true)?;
+                self.list(state, key::by_tenant(tenant), ordinal, true)?;
             }
         }
         for had in entry.intervals.iter().map(|interval| interval.status) {
             if had != status {
-                self.list(state, &key::by_status(had), ordinal, false)?;
+                self.list(state, key::by_status(had), ordinal, false)?;
             }
         }
-        self.list(state, &key::by_status(status), ordinal, true)
+        self.list(state, key::by_status(status), ordinal, true)
     }
 
     fn page<T: DeserializeOwned>(
@@ -896,7 +896,9 @@ mod key {
     use super::{FlowDeployId, FlowModuleId, Id, PREFIX};
 
     fn joined(kind: u8, bytes: &[u8]) -> Vec<u8> {
-        let mut key = vec![PREFIX, kind];
+        // With room for a number.
+        let mut key = Vec::with_capacity(2 + bytes.len() + 8);
+        key.extend_from_slice(&[PREFIX, kind]);
         key.extend_from_slice(bytes);
         key
     }
@@ -958,9 +960,15 @@ mod key {
     }
 
     pub(super) fn numbered(list: &[u8], ordinal: u64) -> Vec<u8> {
-        let mut key = list.to_vec();
-        key.extend_from_slice(&ordinal.to_be_bytes());
-        key
+        let mut key = Vec::with_capacity(list.len() + 8);
+        key.extend_from_slice(list);
+        with_number(key, ordinal)
+    }
+
+    /// The key of a list's entry or set.
+    pub(super) fn with_number(mut list: Vec<u8>, number: u64) -> Vec<u8> {
+        list.extend_from_slice(&number.to_be_bytes());
+        list
     }
 
     /// From the first entry of a list to the one before `before`.

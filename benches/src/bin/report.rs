@@ -430,7 +430,7 @@ fn replay(run: &Value) -> String {
         told(figure(run, "/records")),
         told(figure(run, "/events")),
     );
-    for way in ["decode", "fold", "verify", "certify", "catalogue"] {
+    for way in ["decode", "fold", "fold, all kept", "verify", "certify", "catalogue"] {
         let of = |member: &str| told(figure(run, &format!("/ways/{way}/{member}")));
         let _ = writeln!(
             table,
