@@ -70,8 +70,8 @@ impl Engine {
         let (id, command, meta) = self
             .commit_command(param)
             .map_err(|error| error.answered_as(self.profile(), CodeContext::Commit))?;
-        let done = self.run(&id, command.clone(), meta).await?;
-        self.runtime_result(&done, Some(&command), extend_properties).await
+        let done = self.run(&id, command, meta).await?;
+        self.runtime_result(&done, extend_properties).await
     }
 
     fn commit_command(&self, param: CommitTaskParam) -> Result<(FlowInstanceId, InstanceCommand, Meta), EngineError> {

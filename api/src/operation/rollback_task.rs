@@ -55,7 +55,7 @@ impl Engine {
             .rollback_command(param)
             .map_err(|error| error.answered_as(self.profile(), CodeContext::Rollback))?;
         let done = self.run(&id, command, meta).await?;
-        self.runtime_result(&done, None, extend_properties).await
+        self.runtime_result(&done, extend_properties).await
     }
 
     fn rollback_command(

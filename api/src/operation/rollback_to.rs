@@ -95,7 +95,7 @@ impl Engine {
             .rollback_to_command(param)
             .map_err(|error| error.answered_as(self.profile(), CodeContext::Rollback))?;
         let done = self.run(&id, command, meta).await?;
-        self.runtime_result(&done, None, extend_properties).await
+        self.runtime_result(&done, extend_properties).await
     }
 
     /// Takes the last rollback back (1002): everything counts again as it did before. Several rollbacks are taken back
@@ -113,7 +113,7 @@ impl Engine {
             .map_err(|error| error.answered_as(self.profile(), CodeContext::Rollback))?;
         let id = FlowInstanceId::new(&param.flow_instance_id);
         let done = self.run(&id, InstanceCommand::RedoRollback, meta).await?;
-        self.runtime_result(&done, None, extend_properties).await
+        self.runtime_result(&done, extend_properties).await
     }
 
     fn rollback_to_command(

@@ -83,14 +83,12 @@ impl Engine {
     pub(super) async fn runtime_result(
         &self,
         done: &Done<FlowInstance>,
-        command: Option<&InstanceCommand>,
         extend_properties: Option<Properties>,
     ) -> Result<RuntimeResult, EngineError> {
         let state = &*done.state;
-        let outcome = match (&done.effect, command) {
-            (Effect::Recorded(record), _) => Outcome::of(record, state),
-            (Effect::Unchanged(code), Some(command)) => Outcome::unchanged(*code, command, state),
-            (Effect::Unchanged(code), None) => Outcome::bare(*code),
+        let outcome = match &done.effect {
+            Effect::Recorded(record) => Outcome::of(record, state),
+            Effect::Unchanged(code) => Outcome::unchanged(*code, state),
         };
         if !outcome.code.is_success() {
             let mut error = EngineError::new(outcome.code, outcome.detail.as_deref().unwrap_or_default());

@@ -79,7 +79,7 @@ impl Engine {
             ResultCode::StoreUnavailable => error.under(ResultCode::SaveInstanceFailed),
             _ => error,
         })?;
-        let mut result = self.runtime_result(&done, None, extend_properties).await?;
+        let mut result = self.runtime_result(&done, extend_properties).await?;
         if let Some(root) = done.state.root() {
             result.flow_deploy_id = Some(root.flow_deploy_id.clone());
             result.flow_module_id = Some(root.flow_module_id.clone());

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::event::{Compensation, DataConflict, InstanceCommand, InstanceEvent, InstanceRecord};
+use crate::event::{Compensation, DataConflict, InstanceEvent, InstanceRecord};
 use crate::id::NodeInstanceId;
 use crate::instance::state::{FlowIndex, FlowInstance, FlowStatus, NodeInstance, NodeStatus};
 use crate::model::element::ElementType;
@@ -116,13 +116,12 @@ impl Outcome {
         outcome
     }
 
-    /// The outcome of a command that changed nothing: the present position.
-    pub fn unchanged(code: ResultCode, command: &InstanceCommand, state: &FlowInstance) -> Self {
-        let rests = match (command, code) {
-            (InstanceCommand::CommitTask { .. }, ResultCode::CommitSuspended) => {
-                state.active_tasks().iter().map(|task| Rest::at(&task.id)).collect()
-            }
-            _ => Vec::new(),
+    /// The outcome of a command that changed nothing; that of a commit is the present position.
+    pub fn unchanged(code: ResultCode, state: &FlowInstance) -> Self {
+        let rests = if code == ResultCode::CommitSuspended {
+            state.active_tasks().iter().map(|task| Rest::at(&task.id)).collect()
+        } else {
+            Vec::new()
         };
         Self {
             rests,

@@ -196,7 +196,7 @@ impl Run {
                 }
                 Ok(Decision::Ask(question)) => panic!("unexpected question {question:?}"),
                 Ok(Decision::Unchanged(code)) => {
-                    let outcome = Outcome::unchanged(code, &given.command, &self.state);
+                    let outcome = Outcome::unchanged(code, &self.state);
                     return self.told(&outcome);
                 }
                 Ok(Decision::Record { events, state }) => {

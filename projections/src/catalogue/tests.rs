@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use flowledger_engine_core::codec;
 use flowledger_engine_core::event::{
@@ -10,10 +11,12 @@ use flowledger_engine_core::event::{
 };
 use flowledger_engine_core::id::{CommandId, FlowInstanceId, FlowModuleId};
 use flowledger_engine_core::time::Timestamp;
-use flowledger_event_store::{Append, EventStore, IndexStore, MemoryStore, Offset, Revision, StreamId};
+use flowledger_event_store::{
+    Append, EventStore, IndexChange, IndexEntry, IndexStore, MemoryStore, Offset, Revision, StoreError, StreamId,
+};
 use proptest::prelude::*;
 
-use super::{Catalogue, InstanceFilter, NAME};
+use super::{Catalogue, Due, InstanceFilter, NAME, NOTED_MAX};
 
 /// What happens next in a random log.
 #[derive(Clone, Debug)]
@@ -65,10 +68,48 @@ struct World {
     firsts: BTreeMap<[u8; 16], Offset>,
 }
 
+/// An index whose keys cannot be read for a while.
+struct Unreadable {
+    index: Arc<dyn IndexStore>,
+    is_unreadable: Arc<AtomicBool>,
+}
+
+impl IndexStore for Unreadable {
+    fn get(&self, key: &[u8]) -> Result<Option<Arc<[u8]>>, StoreError> {
+        if self.is_unreadable.load(Ordering::Relaxed) {
+            return Err(StoreError::Unavailable {
+                why: "the disk is gone".into(),
+            });
+        }
+        self.index.get(key)
+    }
+
+    fn range(&self, from: &[u8], to: &[u8], reverse: bool, max: usize) -> Result<Vec<IndexEntry>, StoreError> {
+        self.index.range(from, to, reverse, max)
+    }
+
+    fn apply(&self, changes: Vec<IndexChange>, name: &str, position: Offset) -> Result<(), StoreError> {
+        self.index.apply(changes, name, position)
+    }
+
+    fn position(&self, name: &str) -> Result<Offset, StoreError> {
+        self.index.position(name)
+    }
+
+    fn clear(&self, name: &str, prefix: &[u8]) -> Result<(), StoreError> {
+        self.index.clear(name, prefix)
+    }
+}
+
 impl World {
     fn new() -> Self {
         let store = MemoryStore::new();
-        let catalogue = Catalogue::open(store.index()).unwrap();
+        let index = store.index();
+        Self::on(store, index)
+    }
+
+    fn on(store: MemoryStore, index: Arc<dyn IndexStore>) -> Self {
+        let catalogue = Catalogue::open(index).unwrap();
         Self {
             store,
             catalogue,
@@ -427,4 +468,47 @@ fn module_and_its_deployments_are_found() {
     assert_eq!((first.flow_module_id, first.version), (id, 3));
     assert_eq!(world.catalogue.modules(None, 10).unwrap().entries, vec![module]);
     assert!(world.catalogue.deployment(&"d3".into()).unwrap().is_none());
+}
+
+fn start(number: i64) -> Step {
+    Step::Start {
+        module: 0,
+        tenant: u8::from(number % 2 == 0),
+    }
+}
+
+#[test]
+fn what_cannot_be_taken_in_is_read_from_the_log_later() {
+    let store = MemoryStore::new();
+    let is_unreadable = Arc::new(AtomicBool::new(false));
+    let index = Arc::new(Unreadable {
+        index: store.index(),
+        is_unreadable: is_unreadable.clone(),
+    });
+    let mut world = World::on(store, index);
+    for number in 0..3 {
+        world.step(&start(number));
+    }
+    is_unreadable.store(true, Ordering::Relaxed);
+    world.catalogue.take_in_noted().unwrap_err();
+    is_unreadable.store(false, Ordering::Relaxed);
+    assert_eq!(world.catalogue.take_in_noted().unwrap(), Due::CatchUp);
+    pollster::block_on(world.catalogue.catch_up(&world.store)).unwrap();
+    assert_eq!(world.catalogue.take_in_noted().unwrap(), Due::Nothing);
+    assert_eq!(world.listed(&InstanceFilter::default(), 9).len(), 3);
+}
+
+#[test]
+fn records_that_nobody_takes_in_are_taken_in_by_who_notes_them() {
+    let mut world = World::new();
+    world.step(&start(1));
+    let stream = world.plain[0].stream;
+    let noted = |world: &World| world.catalogue.noted().len();
+    assert_eq!(noted(&world), 1);
+    for version in 2..=NOTED_MAX as u64 {
+        world.append(stream, version, Vec::new(), true);
+        assert!(noted(&world) < NOTED_MAX);
+    }
+    assert_eq!(noted(&world), 0);
+    assert_eq!(world.listed(&InstanceFilter::default(), 9).len(), 1);
 }
