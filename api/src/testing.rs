@@ -30,6 +30,7 @@
 mod coverage;
 mod example;
 mod invariant;
+mod models;
 mod moment;
 mod mutant;
 mod properties;
@@ -54,6 +55,7 @@ use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 pub use self::coverage::{Coverage, Share};
 pub use self::example::Example;
 pub use self::invariant::Invariant;
+pub use self::models::models;
 pub use self::moment::Moment;
 pub use self::mutant::{Mutant, MutationScore};
 pub use self::properties::{Expected, GivenWhenThen, Minimum, Properties, Status, asks_hooks};

@@ -303,8 +303,11 @@ impl InvariantExpression {
 
     /// The variables that it reads, also those it reads by way of [`Word::Variables`], and what it compares them with.
     pub fn variables(&self) -> Vocabulary {
-        let Vocabulary { paths, beside, .. } = &self.vocabulary;
+        let Vocabulary {
+            paths, beside, pairs, ..
+        } = &self.vocabulary;
         let mut variables = Vocabulary::default();
+        let mut new_places = BTreeMap::new();
         for (place, path) in paths.iter().enumerate() {
             let path = match path.split_first() {
                 Some((first, members)) => match Word::named(first) {
@@ -322,12 +325,18 @@ impl InvariantExpression {
             if known.is_none() {
                 variables.paths.push(path.to_vec());
             }
+            new_places.insert(place, new_place);
             let constants = beside.iter().filter(|(of, _)| *of == place);
             let constants: Vec<Value> = constants.map(|(_, constant)| constant.clone()).collect();
             variables.constants.extend(constants.iter().cloned());
             let constants = constants.into_iter().map(|constant| (new_place, constant));
             variables.beside.extend(constants);
         }
+        let new = |place: &usize| new_places.get(place).copied();
+        let pairs = pairs.iter();
+        variables.pairs = pairs
+            .filter_map(|(one, other)| Some((new(one)?, new(other)?)))
+            .collect();
         variables
     }
 

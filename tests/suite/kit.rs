@@ -1,8 +1,16 @@
 //! The test kit for models: what it finds, that what it finds is minimal, and that a seed gives one run.
 
-use flowledger::testing::{FlowTest, Invariant, Script, ScriptStep, TestError, Values, Words};
-use flowledger::{InstanceData, Value};
+use std::collections::BTreeSet;
+
+use flowledger::analysis::report::FindingKind;
+use flowledger::testing::{FlowTest, Invariant, Properties, Script, ScriptStep, TestError, Values, Words, models};
+use flowledger::{InstanceData, Profile, ProveParam, Value, prove_model, validate_model};
+use flowledger_tests::dice::Dice;
+use flowledger_tests::generate::{cases, seeded};
+use flowledger_tests::model_mutation::{Mutation, mutated, mutations};
 use flowledger_tests::sketch::flow;
+
+use crate::prove::examples;
 
 fn model(sketch: &str) -> String {
     flow("main", sketch).flow_model.to_string()
@@ -295,4 +303,212 @@ fn command_without_a_record_may_be_answered_otherwise_when_it_is_repeated() {
         .play(&Script { steps })
         .expect("nothing to break");
     assert_eq!((ran.commands, ran.records), (6, 3));
+}
+
+#[test]
+fn random_models_deploy_keep_to_their_size_and_let_every_branch_come_to_its_join() {
+    let mut seen = BTreeSet::new();
+    for seed in 0..u64::from(cases(40)) {
+        let most = 1 + usize::try_from(seed % 8).expect("small");
+        let text = seeded(&models(most), seed);
+        let found = validate_model(&text, Profile::Documented);
+        assert!(found.is_valid(), "seed {seed}: {:?}\n{text}", found.faults);
+        let model: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        let types: Vec<i64> = model["flowElementList"]
+            .as_array()
+            .expect("elements")
+            .iter()
+            .filter_map(|element| element["type"].as_i64())
+            .collect();
+        assert!(types.iter().filter(|kind| **kind == 4).count() <= most, "seed {seed}");
+        seen.extend(types);
+        let report = prove_model(&text, &ProveParam::default());
+        for finding in &report.findings {
+            // Conditions are drawn, so branches may overlap or never be taken.
+            let is_of_conditions = matches!(
+                finding.kind,
+                FindingKind::ConditionOverlap | FindingKind::DeadElement | FindingKind::Livelock
+            );
+            assert!(
+                is_of_conditions,
+                "seed {seed}: {} {:?}\n{text}",
+                finding.kind, finding.elements
+            );
+        }
+    }
+    assert_eq!(seen.into_iter().collect::<Vec<_>>(), [1, 2, 3, 4, 6, 9, 10]);
+}
+
+/// Random models with something that does not hold: a task that must not be done, an end that must not come, or a fault.
+fn broken_tests(seed: u64) -> Vec<FlowTest> {
+    let mut dice = Dice::new(seed);
+    let drawn = seeded(&models(8), seed);
+    let tasks: Vec<String> = serde_json::from_str::<serde_json::Value>(&drawn).expect("JSON")["flowElementList"]
+        .as_array()
+        .expect("elements")
+        .iter()
+        .filter(|element| element["type"] == 4)
+        .map(|element| element["key"].as_str().expect("a key").to_owned())
+        .collect();
+    let (one, other) = (
+        tasks[dice.index(tasks.len())].clone(),
+        tasks[dice.index(tasks.len())].clone(),
+    );
+    let test = FlowTest::new(&drawn);
+    let mut tests = vec![
+        test.clone().never("it is not done", move |now| now.visits(&one) > 0),
+        test.clone().never("it is not open again", move |now| {
+            now.is_at(&other) && now.version() > 3
+        }),
+        test.clone().never("it does not end", |now| now.status().number() == 1),
+        test.never("nobody does two tasks", |now| {
+            let done = now.instance().nodes().filter_map(|node| node.operator.clone());
+            let done: Vec<_> = done.collect();
+            done.len() > done.iter().collect::<BTreeSet<_>>().len()
+        }),
+    ];
+    let model = serde_json::from_str(&drawn).expect("JSON");
+    let faults = mutations(&model).into_iter();
+    let faults: Vec<Mutation> = faults
+        .filter(|fault| !matches!(fault, Mutation::TaskRenamed(_)))
+        .collect();
+    let fault = mutated(&model, &faults[dice.index(faults.len())]).to_string();
+    if validate_model(&fault, Profile::Documented).is_valid() {
+        tests.push(FlowTest::new(&fault).with(Invariant::never_stuck()));
+        tests.push(FlowTest::new(&fault).with(Invariant::commits_go_on()));
+    }
+    tests
+}
+
+#[test]
+fn no_step_of_a_script_can_be_left_out_on_random_broken_models_and_a_seed_tells_the_same() {
+    let words = Words {
+        rollback: 8,
+        rollback_to: 5,
+        redo: 3,
+        restart: 3,
+        wait: 3,
+        ..Words::default()
+    };
+    let mut lengths = Vec::new();
+    for seed in 0..u64::from(cases(6)) {
+        for test in broken_tests(seed) {
+            let test = test.seed(seed).cases(40).words(words);
+            let explored = test.explore().expect("it deploys");
+            let again = test.explore().expect("it deploys");
+            assert_eq!(
+                (explored.ran, &explored.coverage),
+                (again.ran, &again.coverage),
+                "seed {seed}"
+            );
+            let Some(broken) = explored.broken else {
+                assert!(again.broken.is_none(), "seed {seed}");
+                continue;
+            };
+            assert_eq!(again.broken.map(|again| again.to_string()), Some(broken.to_string()));
+            assert_eq!(explored.ran.runs, u64::from(broken.case) + 1);
+            for place in 0..broken.script.steps.len() {
+                let mut shorter = broken.script.clone();
+                shorter.steps.remove(place);
+                test.play(&shorter)
+                    .unwrap_or_else(|error| panic!("seed {seed}, step {place} is not needed: {broken}\n{error}"));
+            }
+            lengths.push(broken.script.steps.len());
+        }
+    }
+    assert!(
+        lengths.len() > 12 && lengths.iter().any(|length| *length > 3),
+        "{lengths:?}"
+    );
+}
+
+#[test]
+fn every_faulty_example_is_found_by_a_test_or_a_proof_and_no_sound_one_by_a_test() {
+    let test = |model: &str| {
+        let (test, _) = FlowTest::new(model).stand_ins();
+        test.properties_file(&Properties::default())
+            .expect("there is nothing wrong in it")
+            .cases(cases(60))
+    };
+    for (name, model) in examples("sound") {
+        test(&model).run().unwrap_or_else(|error| panic!("{name}: {error}"));
+    }
+    let mut by_test = Vec::new();
+    for (name, model) in examples("faulty") {
+        let is_found = test(&model).run().is_err();
+        let is_proved = prove_model(&model, &ProveParam::default()).is_proved();
+        assert!(is_found || !is_proved, "{name}");
+        if is_found {
+            by_test.push(name);
+        }
+    }
+    for name in [
+        "deadlocked-join",
+        "gap-in-numbers",
+        "gap-in-words",
+        "inclusive-gap",
+        "ring-of-gateways",
+        "values-of-two-kinds",
+    ] {
+        assert!(by_test.iter().any(|found| found == name), "{name} in {by_test:?}");
+    }
+}
+
+#[test]
+fn time_passes_in_runs_and_in_scripts() {
+    let late = FlowTest::new(&model("start -> ask -> end")).never("it is open for more than a day", |now| {
+        let open_for = now.time().millis() - now.instance().last_recorded_at.millis();
+        now.is_at("ask") && open_for > 86_400_000
+    });
+    let steps: Vec<String> = broken(&late).script.steps.iter().map(ToString::to_string).collect();
+    assert_eq!(steps, ["start", "2592000 seconds pass"]);
+    let script: Script = serde_json::from_str(
+        r#"{"steps": [{"start": {}}, {"wait": {"seconds": 80000}}, {"commit": {"task": "ask"}}]}"#,
+    )
+    .expect("a script");
+    late.play(&script).expect("in time");
+    late.given_start([("who", "Lin")])
+        .step(ScriptStep::Wait { seconds: 60 })
+        .when_committed_by("ask", "ann")
+        .then("a minute later", |now| {
+            let started = now
+                .instance()
+                .nodes()
+                .next()
+                .expect("a start event")
+                .created_at
+                .millis();
+            now.time().millis() - started == 62_000
+        });
+}
+
+#[test]
+fn variables_that_are_compared_with_each_other_have_values_of_one_kind() {
+    let text = model(
+        "start -> ask -> gate; gate -(amount <= limit && spent > limit)-> end; gate -(n > 3 && m < n && seen)-> end2; gate -(default)-> end3",
+    );
+    let values = Values::of([&*text]);
+    let told = |key: &str| -> Vec<String> { values.of_variable(key).iter().map(ToString::to_string).collect() };
+    assert_eq!(
+        (told("amount"), told("limit"), told("spent")),
+        (
+            told("limit"),
+            told("spent"),
+            vec!["0".to_owned(), "1".to_owned(), "2".to_owned()]
+        )
+    );
+    assert_eq!(told("m"), ["3", "4", "2"]);
+    assert_eq!(told("seen"), ["true", "false"]);
+    FlowTest::new(&text).with(Invariant::commits_go_on()).check();
+}
+
+#[test]
+fn commit_that_was_refused_while_another_was_done_has_not_failed_on_its_way() {
+    let script: Script = serde_json::from_str(
+        r#"{"steps": [{"start": {}}, {"concurrent": {"task": "ask", "one": {"n": 1}, "other": {"n": 2}}}]}"#,
+    )
+    .expect("a script");
+    let test = FlowTest::new(&model("start -> ask -> end")).no_commit_fails();
+    let ran = test.play(&script).expect("one is done, the other refused");
+    assert_eq!(ran.records, 2);
 }

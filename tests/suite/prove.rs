@@ -45,7 +45,7 @@ const FAULTY: [(&str, &[FindingKind]); 20] = [
     ),
 ];
 
-fn examples(folder: &str) -> BTreeMap<String, String> {
+pub(crate) fn examples(folder: &str) -> BTreeMap<String, String> {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
         .join("../examples")
         .join(folder);

@@ -16,6 +16,8 @@ use serde::{Deserialize, Serialize};
 
 /// Values of one variable that are drawn at most.
 const MAX_VALUES: usize = 64;
+/// Values of what is compared with nothing but other variables.
+const COMPARED: [i64; 3] = [0, 1, 2];
 /// Values of what is only tested for truth.
 const TESTED: [Value; 2] = [Value::Bool(true), Value::Bool(false)];
 /// How likely a variable is given with a command.
@@ -29,39 +31,66 @@ pub struct Values(BTreeMap<Arc<str>, Vec<Value>>);
 impl Values {
     /// What the conditions and the invariants of these models speak of. A text that is no model adds nothing.
     pub fn of<'t>(models: impl IntoIterator<Item = &'t str>) -> Self {
-        let mut values: BTreeMap<Arc<str>, Vec<Value>> = BTreeMap::new();
+        let mut conditions = Vec::new();
         let mut own = Vec::new();
         for text in models {
             let Ok(model) = parse::parse(text, &ModelLimits::default()) else {
                 continue;
             };
-            let conditions = model.elements().iter().filter_map(|element| element.condition());
-            for vocabulary in conditions.filter_map(|text| Vocabulary::of(text).ok()) {
-                add(&mut values, &vocabulary, &TESTED);
-            }
+            let texts = model.elements().iter().filter_map(|element| element.condition());
+            conditions.extend(texts.filter_map(|text| Vocabulary::of(text).ok()));
             own.extend(invariant::compile_all(model.invariants()).unwrap_or_default());
         }
-        Self(values).spoken_of(&own)
+        let mut values = Self::default();
+        values.add(&conditions);
+        values.spoken_of(&own)
     }
 
-    /// The same, with what invariants speak of beside it. A variable that they compare with no constant gets true and false
-    /// only where it has no other value: a text or an amount is not tried as a boolean because an invariant asks whether it
-    /// is there.
+    /// The same, with what invariants speak of beside it.
     pub(super) fn spoken_of(mut self, invariants: &[CompiledInvariant]) -> Self {
         let expressions = invariants.iter().flat_map(CompiledInvariant::expressions);
         let vocabularies: Vec<Vocabulary> = expressions.map(InvariantExpression::variables).collect();
-        for vocabulary in &vocabularies {
-            add(&mut self.0, vocabulary, &[]);
+        self.add(&vocabularies);
+        self
+    }
+
+    /// Adds what is compared with constants. What is compared with other variables only gets the values of those, or some
+    /// numbers; what has no value then is tested for truth. So a text or an amount is not tried as a boolean because it is
+    /// asked whether it is there.
+    fn add(&mut self, vocabularies: &[Vocabulary]) {
+        for vocabulary in vocabularies {
+            add(&mut self.0, vocabulary);
         }
-        for path in vocabularies.iter().flat_map(|vocabulary| &vocabulary.paths) {
-            if let Some((key, properties)) = path.split_first()
-                && self.of_variable(key).is_empty()
-            {
-                let tested = TESTED.map(|value| nested(properties, value));
-                self.0.insert(key.clone(), tested.into());
+        let path_at = |vocabulary: &'_ Vocabulary, place: usize| vocabulary.paths.get(place).cloned();
+        for vocabulary in vocabularies {
+            for (one, other) in &vocabulary.pairs {
+                let (Some(one), Some(other)) = (path_at(vocabulary, *one), path_at(vocabulary, *other)) else {
+                    continue;
+                };
+                for (of, beside) in [(&one, &other), (&other, &one)] {
+                    let known: Vec<Value> = beside.first().map_or(&[][..], |key| self.of_variable(key)).to_vec();
+                    let known = if beside.len() == 1 && !known.is_empty() {
+                        known
+                    } else {
+                        COMPARED.map(Value::Int).into()
+                    };
+                    self.fill(of, &known);
+                }
             }
         }
-        self
+        for path in vocabularies.iter().flat_map(|vocabulary| &vocabulary.paths) {
+            self.fill(path, &TESTED);
+        }
+    }
+
+    /// Gives a variable values if it has none.
+    fn fill(&mut self, path: &[Arc<str>], values: &[Value]) {
+        if let Some((key, properties)) = path.split_first()
+            && self.of_variable(key).is_empty()
+        {
+            let values = values.iter().map(|value| nested(properties, value.clone()));
+            self.0.insert(key.clone(), values.collect());
+        }
     }
 
     /// The same, with these values of a variable beside the others: of one that only hooks or plug-ins of the host read, say.
@@ -79,27 +108,15 @@ impl Values {
     }
 }
 
-/// Adds what is compared with constants, and these values for what is not.
-fn add(values: &mut BTreeMap<Arc<str>, Vec<Value>>, vocabulary: &Vocabulary, otherwise: &[Value]) {
-    for (place, path) in vocabulary.paths.iter().enumerate() {
-        let Some((key, properties)) = path.split_first() else {
+/// Adds what is compared with constants.
+fn add(values: &mut BTreeMap<Arc<str>, Vec<Value>>, vocabulary: &Vocabulary) {
+    for (place, constant) in &vocabulary.beside {
+        let path = vocabulary.paths.get(*place);
+        let Some((key, properties)) = path.and_then(|path| path.split_first()) else {
             continue;
         };
-        let beside = vocabulary.beside.iter().filter(|(of, _)| *of == place);
-        let mut own: Vec<Value> = Vec::new();
-        for (_, constant) in beside {
-            for value in around(constant) {
-                push(&mut own, value);
-            }
-        }
-        if own.is_empty() {
-            own = otherwise.to_vec();
-        }
-        if own.is_empty() {
-            continue;
-        }
         let of_key = values.entry(key.clone()).or_default();
-        for value in own {
+        for value in around(constant) {
             push(of_key, nested(properties, value));
         }
     }

@@ -18,6 +18,8 @@ pub struct Vocabulary {
     pub constants: Vec<Value>,
     /// Which of them stand beside what is read: the place of the path, and the constant.
     pub beside: Vec<(usize, Value)>,
+    /// What is read that stands beside something else that is read: the places of both paths.
+    pub pairs: Vec<(usize, usize)>,
 }
 
 impl Vocabulary {
@@ -82,6 +84,14 @@ impl Vocabulary {
         let right: Vec<&Expr> = right.into_iter().collect();
         self.read_all(right.iter().copied(), names);
         let end = self.constants.len();
+        let place_of = |part: &Expr| {
+            let path = path(part, names);
+            path.and_then(|path| self.paths.iter().position(|known| *known == path))
+        };
+        let left_place = place_of(left);
+        let beside_left = right.iter().filter_map(|part| Some((left_place?, place_of(part)?)));
+        let pairs: Vec<(usize, usize)> = beside_left.filter(|(left, right)| left != right).collect();
+        self.pairs.extend(pairs);
         let mut belong = |part: &Expr, from: usize, to: usize| {
             let path = path(part, names);
             let place = path.and_then(|path| self.paths.iter().position(|known| *known == path));
