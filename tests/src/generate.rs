@@ -3,6 +3,7 @@
 //! Models are block structured and valid by construction under both profiles; words choose by index among what the
 //! instance offers, so that they shrink well. Knows the specification's shapes, no subject.
 
+use flowledger::testing::models;
 use proptest::prelude::*;
 use proptest::sample::{Index, select, subsequence};
 use proptest::strategy::ValueTree as _;
@@ -11,6 +12,7 @@ use serde_json::{Value, json};
 
 use crate::dice::Dice;
 use crate::scenario::{Flow, Operation, Step, Variable};
+use crate::sketch;
 
 /// Nodes after which blocks are rendered as plain tasks.
 const NODES_BEFORE_PLAIN: usize = 30;
@@ -1155,6 +1157,34 @@ pub fn going_back_case() -> impl Strategy<Value = Case> {
     })
 }
 
+/// Test cases on the models that the kit draws for everybody.
+pub fn public_case() -> impl Strategy<Value = Case> {
+    let word = prop_oneof![word(30), busy_word(40), going_back_word(MOST_COMMANDS)];
+    (models(8), start_variables(), word).prop_map(|(model, start, word)| Case {
+        flows: vec![Flow {
+            name: "main".to_owned(),
+            flow_model: serde_json::from_str(&model).expect("a model is JSON"),
+        }],
+        hook_answer: Vec::new(),
+        start,
+        word,
+    })
+}
+
+/// Test cases on models that need not be block structured, nor sound; some cannot be deployed.
+pub fn unstructured_case() -> impl Strategy<Value = Case> {
+    let word = prop_oneof![word(30), busy_word(40)];
+    (any::<u64>(), start_variables(), hook_answer(), word).prop_map(|(seed, start, hook_answer, word)| Case {
+        flows: vec![
+            sketch::flow("sub", "start -> work -> end"),
+            unstructured(&mut Dice::new(seed), 10),
+        ],
+        hook_answer,
+        start,
+        word,
+    })
+}
+
 /// Gives some nodes an `onRollback` and some flows `reasonOptions`.
 fn with_meaning(flows: &mut [Flow], dice: &mut Dice) {
     // A node that forbids keeps much else from happening.
@@ -1249,14 +1279,16 @@ pub fn race(disjoint: bool) -> impl Strategy<Value = Race> {
 
 /// The value a strategy gives for a fixed seed: the same on every run.
 pub fn seeded<S: Strategy>(strategy: &S, seed: u64) -> S::Value {
+    seeded_tree(strategy, seed).current()
+}
+
+/// The same, to be made smaller.
+pub fn seeded_tree<S: Strategy>(strategy: &S, seed: u64) -> S::Tree {
     let mut bytes = [0_u8; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
     let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
     let mut runner = TestRunner::new_with_rng(Config::default(), rng);
-    strategy
-        .new_tree(&mut runner)
-        .expect("the strategies reject nothing")
-        .current()
+    strategy.new_tree(&mut runner).expect("the strategies reject nothing")
 }
 
 /// The number of random cases per property: `modest`, unless `FLOWLEDGER_CASES` says otherwise (a number, or a factor

@@ -35,6 +35,7 @@ mod proofs;
 mod property;
 mod prove;
 mod regression;
+mod soak;
 mod store;
 mod targets;
 mod tidy;
