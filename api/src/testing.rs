@@ -69,6 +69,8 @@ use crate::operation::DrawOptions;
 pub const CASES: u32 = 256;
 /// Commands of a run, at most, unless said otherwise.
 pub const COMMANDS: usize = 12;
+/// Commands of a run, at most, whatever is said.
+pub const MAX_COMMANDS: usize = 10_000;
 /// The seed unless said otherwise: the same one, so that a test passes or fails for its model and not for the day.
 pub const SEED: u64 = 1;
 
@@ -259,9 +261,9 @@ impl FlowTest {
         self
     }
 
-    /// How many commands a run has at most, the start not counted.
+    /// How many commands a run has at most, the start not counted; no more than [`MAX_COMMANDS`].
     pub fn commands(mut self, commands: usize) -> Self {
-        self.commands = commands;
+        self.commands = commands.min(MAX_COMMANDS);
         self
     }
 

@@ -10,9 +10,6 @@ use crate::cli::session::Session;
 /// How progress looks on a terminal.
 const PROGRESS: &str = "{bar:40} {human_pos} of {human_len} records, {eta} left";
 
-/// How counted work looks on a terminal.
-const COUNTED: &str = "{bar:40} {human_pos} of {human_len} {msg}, {eta} left";
-
 /// A bar; gone when it is dropped.
 pub(crate) struct Bar(ProgressBar);
 
@@ -45,10 +42,9 @@ impl Count {
     /// A bar that shows itself with the first progress.
     pub(crate) fn new(session: &Session, what: &'static str) -> Self {
         let bar = Bar::new(session);
-        if let Ok(style) = ProgressStyle::with_template(COUNTED) {
+        if let Ok(style) = ProgressStyle::with_template(&PROGRESS.replace("records", what)) {
             bar.0.set_style(style);
         }
-        bar.0.set_message(what);
         Self(Arc::new(bar))
     }
 

@@ -230,11 +230,22 @@ impl Coverage {
     pub fn draw(&self, title: &str, options: DrawOptions) -> Result<String, EngineError> {
         let mut overlay = Overlay::default();
         for (key, count) in self.nodes.iter().chain(&self.flows) {
-            let mut mark = Mark::of(if *count > 0 { Look::Passed } else { Look::Missed });
+            let one_way = self
+                .conditions
+                .get(key)
+                .is_some_and(|(held, not)| *held == 0 || *not == 0);
+            let mut mark = Mark::of(match count {
+                0 => Look::Missed,
+                _ if one_way => Look::Waiting,
+                _ => Look::Passed,
+            });
             mark.note = format!("come to {count} times");
+            mark.label = self.nodes.contains_key(key).then(|| format!("{count}×"));
             overlay.marks.insert(key.clone(), mark);
         }
         overlay.legend.insert(Look::Passed, "come to".to_owned());
+        let one_way = "come to, its condition one way only";
+        overlay.legend.insert(Look::Waiting, one_way.to_owned());
         overlay.legend.insert(Look::Missed, "never come to".to_owned());
         draw_model(title, &self.text, overlay, options)
     }

@@ -139,7 +139,9 @@ impl FlowTest {
         } = properties;
         let mut test = self.properties(invariants)?;
         test.cases = cases.unwrap_or(test.cases);
-        test.commands = commands.unwrap_or(test.commands);
+        if let Some(commands) = commands {
+            test = test.commands(*commands);
+        }
         test.seed = seed.unwrap_or(test.seed);
         test.words = words.unwrap_or(test.words);
         if never_stuck.unwrap_or(true) {

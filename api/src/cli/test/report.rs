@@ -62,8 +62,8 @@ pub(super) fn tell(session: &Session, args: &TestArgs, given: &Given, tested: &T
         }
         if score.refused > 0 {
             out.aside(format!(
-                "{INDENT}{} could not be deployed and do not count",
-                count(score.refused, "more")
+                "{INDENT}not counted: {} that cannot be deployed",
+                score.refused
             ))?;
         }
     }
