@@ -9,6 +9,7 @@
 mod data;
 mod explore;
 mod findings;
+mod invariants;
 mod machine;
 mod net;
 mod replay;

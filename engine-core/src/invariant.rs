@@ -356,6 +356,11 @@ impl InvariantExpression {
         named.chain(beside).collect()
     }
 
+    /// Whether it may read any member of a word's map, and not only those that it names.
+    pub fn reads_whole(&self, word: Word) -> bool {
+        self.words.iter().any(|(read, members)| *read == word && members.all)
+    }
+
     /// The words that it reads.
     pub fn words(&self) -> impl Iterator<Item = Word> {
         self.words.iter().map(|(word, _)| *word)

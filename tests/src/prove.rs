@@ -8,13 +8,15 @@ use flowledger::analysis::report::{
 };
 use flowledger::event::InstanceEvent;
 use flowledger::expression::CompiledExpression;
+use flowledger::invariant::{Moment, compile_all};
 use flowledger::{
     AnyRecord, BlockingEngine, CommitTaskParam, DeployModel, ElementInstance, Engine, EngineError, FlowInstanceId,
-    InstanceData, NodeInstanceId, Profile, ProveParam, StartProcessParam, prove_model,
+    InstanceData, ModelLimits, NodeInstanceId, Profile, ProveParam, StartProcessParam, prove_model,
 };
 
 use flowledger_engine_core::decider::Decider as _;
-use flowledger_engine_core::instance::{FlowInstance, FlowStatus};
+use flowledger_engine_core::instance::{FlowIndex, FlowInstance, FlowStatus};
+use flowledger_engine_core::model::parse::parse;
 
 use crate::brute::{Brute, brute};
 use crate::dice::Dice;
@@ -477,6 +479,13 @@ impl Bench {
                     }
                 }
                 false
+            }
+            Expectation::InvariantBroken { invariant } => {
+                let model = parse(model, &ModelLimits::default()).expect("a model");
+                let moment = Moment::new(&self.state, FlowIndex::ROOT, &model);
+                let own = compile_all(model.invariants()).expect("they compile");
+                let mut named = own.iter().filter(|own| own.name == *invariant);
+                is_done && named.any(|invariant| invariant.broken_at(&moment).is_some())
             }
             Expectation::Conflict { join, variable } => {
                 let events = self.events();

@@ -8,7 +8,8 @@ use flowledger::testing::{FlowTest, TestError, Values, Words};
 use flowledger::{
     Actor, AnyRecord, BlockingEngine, CommitTaskParam, DeployModel, Engine, EngineError, FlowDeployId, FlowInstanceId,
     FlowModuleId, ForkParam, GetFlowModuleParam, InstanceQuery, LifecycleParam, ModelLimits, NodeInstanceId,
-    RedoRollbackParam, ResultCode, RollbackTaskParam, StartProcessParam, TerminateProcessParam,
+    ProveParam, RedoRollbackParam, ResultCode, RollbackTaskParam, StartProcessParam, TerminateProcessParam,
+    prove_model,
 };
 use flowledger_engine_core::decider::Decider;
 use flowledger_engine_core::event::{InstanceCommand, InstanceEvent};
@@ -67,6 +68,30 @@ fn kit_looks_at_the_models_own_invariants_without_being_told() {
         .mutation_score()
         .expect("sound");
     assert!(score.killed() > 0, "{score:?}");
+}
+
+#[test]
+fn kit_and_proof_agree_on_the_examples() {
+    for (name, is_sound) in [
+        ("faulty/amount-changed-behind-the-gate", false),
+        ("faulty/sent-before-it-is-paid", false),
+        ("sound/approved-amounts", true),
+        ("sound/sent-when-it-is-paid", true),
+    ] {
+        let path = format!("{}/../examples/{name}.json", env!("CARGO_MANIFEST_DIR"));
+        let mut text: Value = serde_json::from_str(&std::fs::read_to_string(path).expect("there")).expect("a model");
+        // Who commits is nothing that a proof knows.
+        let rules = text["invariants"].as_array_mut().expect("invariants");
+        rules.retain(|rule| rule["differentOperators"].is_null());
+        let text = text.to_string();
+        let ran = FlowTest::new(&text).words(Words::COMMITS).run();
+        assert_eq!(ran.is_ok(), is_sound, "{name}: {ran:?}");
+        assert_eq!(
+            prove_model(&text, &ProveParam::default()).is_proved(),
+            is_sound,
+            "{name}"
+        );
+    }
 }
 
 #[test]

@@ -11,9 +11,11 @@ use flowledger_tests::generate::{cases, unstructured};
 use flowledger_tests::prove::{agree, all_show, is_deployable, survives, told};
 use flowledger_tests::scenario::Scenario;
 use flowledger_tests::sketch::flow;
+use serde_json::json;
 
 /// What is wrong with each model of `examples/faulty`, as `prove` finds it.
-const FAULTY: [(&str, &[FindingKind]); 20] = [
+const FAULTY: [(&str, &[FindingKind]); 22] = [
+    ("amount-changed-behind-the-gate", &[FindingKind::InvariantBroken]),
     ("closed-before-it-begins", &[FindingKind::DeadElement]),
     ("data-race", &[FindingKind::DataRace]),
     ("data-race-of-calls", &[FindingKind::DataRace]),
@@ -37,6 +39,7 @@ const FAULTY: [(&str, &[FindingKind]); 20] = [
         "ring-of-gateways",
         &[FindingKind::NotDeployable, FindingKind::RingWithoutWait],
     ),
+    ("sent-before-it-is-paid", &[FindingKind::InvariantBroken]),
     ("two-tokens", &[FindingKind::TwoTokens]),
     ("values-of-two-kinds", &[FindingKind::ConditionFails]),
     (
@@ -111,11 +114,140 @@ fn every_fault_of_the_examples_is_found_and_its_script_shows_it() {
 #[test]
 fn nothing_is_found_in_the_sound_examples() {
     let models = examples("sound");
-    assert_eq!(models.len(), 20);
+    assert_eq!(models.len(), 22);
     for (name, model) in &models {
         let report = proved(model, &BTreeMap::new());
         assert_eq!(report.verdict, Verdict::Sound, "{name}: {report:#?}");
     }
+}
+
+/// What a proof says of a sketch with invariants, and what of them is not known.
+fn with_invariants(sketch: &str, invariants: serde_json::Value) -> (ProofReport, String) {
+    let mut model = flow("main", sketch).flow_model;
+    model["invariants"] = invariants;
+    let report = proved(&model.to_string(), &BTreeMap::new());
+    let unknowns: Vec<&str> = report.unknowns.iter().map(|unknown| &*unknown.why).collect();
+    let unknowns = unknowns.join("; ");
+    (report, unknowns)
+}
+
+#[test]
+fn broken_invariant_is_found_with_the_fewest_commands_and_variables() {
+    let gap = "start -> ask -> gate; gate -(amount > 1000)-> approve -> pay; gate -(default)-> edit -> pay; pay -> end";
+    let rule = "'pay' in waits && amount > 1000 && visits.approve == 0";
+    let (report, _) = with_invariants(gap, json!([{"name": "approved", "never": rule}]));
+    let [finding] = &*report.findings else {
+        panic!("{report:#?}")
+    };
+    assert_eq!(finding.kind, FindingKind::InvariantBroken);
+    assert_eq!(
+        finding.script.words(),
+        "start {}; commit ask {amount: 999}; commit edit {amount: 1001}"
+    );
+    assert!(
+        finding
+            .explanation
+            .contains("invariant \"approved\" is broken behind edit"),
+        "{finding:#?}"
+    );
+    let at_once = json!([{"name": "positive", "always": "amount >= 0"}, {"name": "asked", "never": "'ask' in waits"}]);
+    let (report, _) = with_invariants("start -> ask -> end", at_once);
+    let scripts: Vec<String> = report.findings.iter().map(|finding| finding.script.words()).collect();
+    assert_eq!(scripts, ["start {amount: -1}", "start {}"]);
+}
+
+#[test]
+fn invariant_that_cannot_be_decided_is_not_taken_to_hold() {
+    let line = "start -> ask -> check -> end";
+    for (sketch, rule, why) in [
+        (
+            line,
+            json!({"eventually": "status == 'completed'", "within": 2}),
+            "takes time",
+        ),
+        (
+            line,
+            json!({"whenever": "visits.ask > 0", "then": "visits.check > 0", "within": 1}),
+            "takes time",
+        ),
+        (
+            line,
+            json!({"never": "operators.ask.size() > 1"}),
+            "who commits is not known",
+        ),
+        (
+            line,
+            json!({"never": "amount * 2 == 7 && amount > 100"}),
+            "which cases cannot decide",
+        ),
+        (
+            line,
+            json!({"never": "amount == visits.ask + 7 && amount < 3"}),
+            "which cases cannot decide",
+        ),
+        (
+            line,
+            json!({"never": "amount > 5 && amount < visits.ask"}),
+            "it compares variables with words",
+        ),
+        (
+            line,
+            json!({"always": "variables.amount == null || status == 'running' || visits.ask == 1"}),
+            "or reads the map",
+        ),
+        (
+            "start -> ask -> gate; gate -(again)-> ask; gate -(default)-> end",
+            json!({"never": "visits.ask > 100000"}),
+            "commands to try",
+        ),
+        (
+            "start -> call -> end",
+            json!({"never": "visits.nothing > 0"}),
+            "what the flow that call calls does is not known",
+        ),
+        (
+            "start -> gate[hookInfoIds=h]; gate -(a > 1)-> end; gate -(default)-> end2",
+            json!({"never": "visits.nothing > 0"}),
+            "what hooks answer at gate is not known",
+        ),
+        (
+            "start -> gate; gate -(a % 7 == 3)-> ask -> end; gate -(default)-> end2",
+            json!({"never": "visits.nothing > 0"}),
+            "a condition has",
+        ),
+    ] {
+        let mut rule = rule;
+        rule["name"] = "rule".into();
+        let mut model = flow("main", sketch).flow_model;
+        model["invariants"] = json!([rule]);
+        let param = ProveParam {
+            states: 300,
+            ..ProveParam::default()
+        };
+        let report = prove_model(&model.to_string(), &param);
+        let unknowns: Vec<&str> = report.unknowns.iter().map(|unknown| &*unknown.why).collect();
+        assert_eq!(report.findings, [], "{rule}");
+        assert_eq!(report.verdict, Verdict::Unknown, "{rule}: {report:#?}");
+        assert!(
+            unknowns.iter().any(|unknown| unknown.contains(why)),
+            "{rule}: {unknowns:?}"
+        );
+    }
+}
+
+#[test]
+fn rings_are_proved_where_their_number_of_rounds_does_not_matter() {
+    let ring = "start -> ask -> gate; gate -(again)-> fix -> ask; gate -(default)-> pay -> end";
+    let rules = json!([{"name": "paid", "never": "status == 'completed' && visits.pay == 0"}]);
+    let (report, unknowns) = with_invariants(ring, rules);
+    assert_eq!((report.verdict, unknowns), (Verdict::Sound, String::new()));
+    let operators = json!([{"name": "four eyes", "differentOperators": ["ask", "pay"]}]);
+    let (report, _) = with_invariants(ring, operators);
+    assert_eq!(report.verdict, Verdict::Sound);
+    assert!(
+        report.assumptions.iter().any(|taken| taken.contains("four eyes")),
+        "{report:#?}"
+    );
 }
 
 #[test]

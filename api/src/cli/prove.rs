@@ -199,6 +199,9 @@ fn seen(script: &Script) -> String {
         Expectation::InsideBlock { element, fork } => {
             format!("{element} is reached while the branches of {fork} are not joined")
         }
+        Expectation::InvariantBroken { invariant } => {
+            format!("invariant \"{}\" does not hold", words::plain(invariant))
+        }
         Expectation::Conflict { join, variable } => {
             format!("the record of {join} names a conflict on {variable} (`flowledger log show`)")
         }

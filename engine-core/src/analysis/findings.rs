@@ -54,11 +54,13 @@ fn not_deployable(fault: &ModelFault, profile: Profile) -> Finding {
 
 /// Proves one model.
 pub(super) struct Prover<'m> {
-    model: &'m FlowModel,
+    pub(super) model: &'m FlowModel,
     pub(super) param: &'m ProveParam,
     pub(super) net: Net<'m>,
     pub(super) called: BTreeMap<Arc<str>, Proved>,
-    report: ProofReport,
+    pub(super) report: ProofReport,
+    /// What the verdict on invariants takes for granted.
+    pub(super) of_invariants: Vec<String>,
     /// Under which the model can be deployed.
     pub(super) runs_under: Option<Profile>,
     /// Findings about the same, which are told once.
@@ -75,6 +77,7 @@ impl<'m> Prover<'m> {
             net: Net::new(model, param.profile, None),
             called,
             report,
+            of_invariants: Vec::new(),
             runs_under: None,
             told: BTreeSet::new(),
         }
@@ -119,6 +122,7 @@ impl<'m> Prover<'m> {
         self.livelocks(&explored);
         self.dead(&explored, &stuck);
         self.races(&explored);
+        self.invariants();
         self.called_flows();
         self.assume(&explored);
         self.report
@@ -613,7 +617,26 @@ impl<'m> Prover<'m> {
                     .to_owned(),
             );
         }
+        assumptions.append(&mut self.of_invariants);
         self.report.assumptions = assumptions;
+    }
+
+    /// Adds a finding that was confirmed.
+    pub(super) fn push(
+        &mut self,
+        kind: FindingKind,
+        elements: Vec<Arc<str>>,
+        explanation: String,
+        witness: Vec<InstanceData>,
+        script: Script,
+    ) {
+        self.report.findings.push(Finding {
+            kind,
+            elements,
+            explanation,
+            witness,
+            script,
+        });
     }
 
     /// Adds a finding whose script does what it says when it is run; else what was found is not known for sure.
@@ -641,13 +664,7 @@ impl<'m> Prover<'m> {
             }
         }
         match Run::new(self.model, &called, script.profile).confirm(&script) {
-            Ok(()) => self.report.findings.push(Finding {
-                kind,
-                elements,
-                explanation,
-                witness,
-                script,
-            }),
+            Ok(()) => self.push(kind, elements, explanation, witness, script),
             Err(why) => {
                 let why = format!(
                     "{explanation} [{kind}; a run of `{}` does not show it: {why}]",

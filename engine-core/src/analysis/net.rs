@@ -528,7 +528,7 @@ fn fixed(net: &Net<'_>, element: &Element) -> Data {
     places.collect()
 }
 
-fn fixed_values(model: &FlowModel) -> Vec<(Arc<str>, Value)> {
+pub(super) fn fixed_values(model: &FlowModel) -> Vec<(Arc<str>, Value)> {
     let calls = model
         .elements()
         .iter()

@@ -11,7 +11,8 @@ use crate::deployment::Deployment;
 use crate::event::{Actor, Envelope, Given, InstanceCommand, InstanceEvent, Record};
 use crate::expression::{DialectCalculator, ExpressionCalculator};
 use crate::id::{CommandId, FlowDeployId, FlowModuleId, NameBasedIds};
-use crate::instance::{BranchIndex, FlowInstance, FlowStatus};
+use crate::instance::{BranchIndex, FlowIndex, FlowInstance, FlowStatus};
+use crate::invariant::{CompiledInvariant, Moment};
 use crate::limits::Limits;
 use crate::model::flow_model::FlowModel;
 use crate::model::parse::ModelLimits;
@@ -27,6 +28,7 @@ const STEPS: usize = 500;
 const MAIN: &str = "main";
 
 /// A run of one instance.
+#[derive(Clone)]
 pub(super) struct Run {
     state: FlowInstance,
     deployments: BTreeMap<Arc<str>, Arc<Deployment>>,
@@ -93,6 +95,27 @@ impl Run {
                 self.code, script.expect
             ))
         }
+    }
+
+    /// Takes one step; whether it was done.
+    ///
+    /// # Errors
+    /// What keeps it from being given.
+    pub(super) fn take(&mut self, step: &ScriptStep) -> Result<bool, String> {
+        // Of the way only the last events matter to what a script shows.
+        self.events.clear();
+        self.step(step)?;
+        Ok(matches!(self.code, 1000..2000))
+    }
+
+    pub(super) fn state(&self) -> &FlowInstance {
+        &self.state
+    }
+
+    /// How an invariant is broken where the instance stands.
+    pub(super) fn broken(&self, invariant: &CompiledInvariant) -> Option<String> {
+        let main = self.deployments.get(MAIN)?;
+        invariant.broken_at(&Moment::new(&self.state, FlowIndex::ROOT, &main.model))
     }
 
     fn step(&mut self, step: &ScriptStep) -> Result<(), String> {
@@ -213,7 +236,7 @@ impl Run {
     }
 
     /// The keys of the tasks that wait, in the order of the branches.
-    fn waiting(&self) -> Vec<Arc<str>> {
+    pub(super) fn waiting(&self) -> Vec<Arc<str>> {
         self.state.active_tasks().iter().map(|node| node.key.clone()).collect()
     }
 
@@ -260,6 +283,11 @@ impl Run {
                 }
                 is_inside && node.key == *element
             }),
+            Expectation::InvariantBroken { invariant } => {
+                let invariants = self.deployments.get(MAIN).map(|main| main.invariants());
+                let mut named = invariants.into_iter().flatten().filter(|own| own.name == *invariant);
+                is_done && named.any(|invariant| self.broken(invariant).is_some())
+            }
             Expectation::Conflict { join, variable } => self.events.iter().any(|event| match event {
                 InstanceEvent::BranchesJoined { node, conflicts, .. } => {
                     let is_join = self.state.node(node).is_some_and(|node| node.key == *join);

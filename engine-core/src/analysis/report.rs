@@ -49,13 +49,15 @@ pub enum FindingKind {
     ElementFails,
     /// Branches set one variable, and who comes to the join last decides.
     DataRace,
+    /// An invariant of the model does not hold.
+    InvariantBroken,
     /// A flow that a call activity runs has findings of its own.
     CalledFlow,
 }
 
 impl FindingKind {
     /// Every kind.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::NotDeployable,
         Self::ConditionGap,
         Self::ConditionFails,
@@ -69,6 +71,7 @@ impl FindingKind {
         Self::JoinWithoutFork,
         Self::ElementFails,
         Self::DataRace,
+        Self::InvariantBroken,
         Self::CalledFlow,
     ];
 
@@ -88,6 +91,7 @@ impl FindingKind {
             Self::JoinWithoutFork => "join-without-fork",
             Self::ElementFails => "element-fails",
             Self::DataRace => "data-race",
+            Self::InvariantBroken => "invariant-broken",
             Self::CalledFlow => "called-flow",
         }
     }
@@ -239,6 +243,11 @@ pub enum Expectation {
         element: Arc<str>,
         /// The fork's key.
         fork: Arc<str>,
+    },
+    /// The last command is done, and an invariant of the model does not hold behind it.
+    InvariantBroken {
+        /// Its name.
+        invariant: Arc<str>,
     },
     /// The join's record names a conflict on this variable.
     Conflict {

@@ -70,13 +70,31 @@ impl Cells {
         observed: &[Arc<str>],
         more: &BTreeMap<Arc<str>, usize>,
     ) -> Self {
+        Self::with_words(conditions, &[], &[], known, observed, more)
+    }
+
+    /// The same, with expressions behind the conditions in which words have values that are known: where only words and
+    /// constants are compared there is nothing to try.
+    pub fn with_words(
+        conditions: &[&str],
+        expressions: &[&str],
+        words: &[&str],
+        known: &[(Arc<str>, Value)],
+        observed: &[Arc<str>],
+        more: &BTreeMap<Arc<str>, usize>,
+    ) -> Self {
         let mut evidence = Evidence {
             more: more.clone(),
             ..Evidence::default()
         };
         let mut scans = Vec::new();
-        for condition in conditions {
-            let mut scan = Scan::default();
+        let conditions = conditions.iter().map(|text| (text, &[][..]));
+        let expressions = expressions.iter().map(|text| (text, words));
+        for (condition, words) in conditions.chain(expressions) {
+            let mut scan = Scan {
+                words: words.iter().map(|word| (*word).into()).collect(),
+                ..Scan::default()
+            };
             match dialect::parse(condition) {
                 Ok(parsed) => {
                     scan.names = parsed.names;
@@ -231,11 +249,26 @@ impl Known {
 #[derive(Default)]
 struct Scan {
     names: Vec<Arc<str>>,
+    /// Names whose values are known.
+    words: Vec<Arc<str>>,
     paths: BTreeSet<Vec<Arc<str>>>,
     beyond: Option<String>,
 }
 
 impl Scan {
+    /// Whether an expression reads nothing but names whose values are known.
+    fn is_known(&self, expr: &Expr) -> bool {
+        if self.words.is_empty() {
+            return false;
+        }
+        let mut parts = Vec::new();
+        collect(expr, &self.names, &mut parts);
+        parts.iter().all(|part| match part {
+            Part::Path(path) | Part::Text(path) => path.first().is_some_and(|root| self.words.contains(root)),
+            Part::Constant(_) => true,
+        })
+    }
+
     fn set_beyond(&mut self, what: &str) {
         self.beyond.get_or_insert_with(|| what.to_owned());
     }
@@ -256,6 +289,9 @@ impl Evidence {
 
     /// An expression that is asked for its truth; `is_result` where it must be a boolean.
     fn boolean(&mut self, scan: &mut Scan, expr: &Expr, is_result: bool) {
+        if scan.is_known(expr) {
+            return;
+        }
         if let Some(path) = path_of(expr, &scan.names) {
             let known = self.known(scan, &path);
             known.is_tested = true;

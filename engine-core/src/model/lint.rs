@@ -1,5 +1,7 @@
 //! What is worth a second look in a model that may be deployed all the same. Knows the model, nothing of its faults.
 
+mod invariants;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -18,6 +20,7 @@ pub(super) fn lint(
     pairs: &Pairs,
     check_condition: &dyn Fn(&str) -> Result<(), String>,
 ) {
+    invariants::lint(findings);
     let mut translations = Translations {
         check_condition,
         known: BTreeMap::new(),

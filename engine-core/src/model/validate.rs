@@ -761,6 +761,17 @@ impl Findings<'_> {
         ));
     }
 
+    /// A warning about the model as a whole; they stand behind those about elements.
+    pub(super) fn warn_model(&mut self, slug: &'static str, message: String) {
+        let warning = ModelWarning {
+            slug,
+            element_key: None,
+            element_name: Arc::from(""),
+            message,
+        };
+        self.warnings.push((usize::MAX, warning));
+    }
+
     /// What the reference does not look at: a fault in `documented`, a warning in `turbo131`.
     pub(super) fn ours(&mut self, index: usize, code: ResultCode, message: String) {
         match self.profile {
