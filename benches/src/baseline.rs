@@ -18,7 +18,7 @@ use tokio::sync::Mutex;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Config, NoTls, Statement};
 
-use crate::load::{Commits, Target};
+use crate::load::{Commits, Target, Turns};
 use crate::process::{cpu_time, tree_cpu_time};
 use crate::workload::{LEAVE, Step, Workload};
 
@@ -594,7 +594,7 @@ impl<'a> Node<'a> {
 }
 
 impl Target for Baseline {
-    fn command(&self, client: u64, number: u64) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+    fn client(self: Arc<Self>, client: u64, mut turns: Turns) -> Pin<Box<dyn Future<Output = Turns> + Send>> {
         Box::pin(async move {
             let client = usize::try_from(client).unwrap_or(0);
             let mut connected = self.clients[client].lock().await;
@@ -602,12 +602,15 @@ impl Target for Baseline {
                 *connected = Some(Connected::to(&self.server, client).await);
             }
             let connected = connected.as_mut().expect("a connection");
-            match self.workload.step(number) {
-                Step::Start => connected.start(self.pattern, number).await,
-                Step::Commit(variable) => connected.complete(self.pattern, variable).await,
-                Step::RollBack => connected.roll_back(self.pattern).await,
+            for number in turns.by_ref() {
+                match self.workload.step(number) {
+                    Step::Start => connected.start(self.pattern, number).await,
+                    Step::Commit(variable) => connected.complete(self.pattern, variable).await,
+                    Step::RollBack => connected.roll_back(self.pattern).await,
+                }
+                self.commands.fetch_add(1, Ordering::Relaxed);
             }
-            self.commands.fetch_add(1, Ordering::Relaxed);
+            turns
         })
     }
 

@@ -12,8 +12,9 @@ use crate::process::{cpu_time, disk_bytes};
 
 /// What takes commands.
 pub trait Target: Send + Sync + 'static {
-    /// Gives the `number`th command of a client; resolves when it is durable.
-    fn command(&self, client: u64, number: u64) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
+    /// Gives the commands of a client, each when the one before is durable. A whole client is one future, so that none has to be
+    /// made anew for each command.
+    fn client(self: Arc<Self>, client: u64, turns: Turns) -> Pin<Box<dyn Future<Output = Turns> + Send>>;
 
     /// What has been committed so far; nobody is at work when this is asked.
     fn commits(&self) -> Commits;
@@ -31,6 +32,35 @@ pub trait Target: Send + Sync + 'static {
     /// Whether its clients talk to somebody through sockets.
     fn needs_io(&self) -> bool {
         false
+    }
+}
+
+/// The turns of one client, and how long each took.
+pub struct Turns {
+    numbers: Box<dyn Iterator<Item = u64> + Send>,
+    begun: Option<Instant>,
+    took: Vec<Duration>,
+}
+
+impl Turns {
+    fn new(numbers: impl Iterator<Item = u64> + Send + 'static) -> Self {
+        Self {
+            numbers: Box::new(numbers),
+            begun: None,
+            took: Vec::new(),
+        }
+    }
+}
+
+impl Iterator for Turns {
+    type Item = u64;
+
+    /// The number of the next command; asked for when the one before is done.
+    fn next(&mut self) -> Option<u64> {
+        self.took.extend(self.begun.take().map(|begun| begun.elapsed()));
+        let number = self.numbers.next()?;
+        self.begun = Some(Instant::now());
+        Some(number)
     }
 }
 
@@ -91,26 +121,16 @@ pub fn run(target: &Arc<dyn Target>, directory: &Path, clients: u64, time: Durat
     let begun = Instant::now();
     let clients: Vec<_> = (0..clients)
         .map(|client| {
-            let (target, ends) = (Arc::clone(target), Arc::clone(&ends));
-            runtime.spawn(async move {
-                let mut took = Vec::new();
-                for number in 0.. {
-                    if ends.load(Ordering::Relaxed) {
-                        break;
-                    }
-                    let begun = Instant::now();
-                    target.command(client, number).await;
-                    took.push(begun.elapsed());
-                }
-                took
-            })
+            let ends = Arc::clone(&ends);
+            let turns = Turns::new((0..).take_while(move |_| !ends.load(Ordering::Relaxed)));
+            runtime.spawn(Arc::clone(target).client(client, turns))
         })
         .collect();
     std::thread::sleep(time);
     ends.store(true, Ordering::Relaxed);
     let mut took: Vec<Duration> = Vec::new();
     for client in clients {
-        took.extend(runtime.block_on(client).expect("a client"));
+        took.extend(runtime.block_on(client).expect("a client").took);
     }
     let elapsed = begun.elapsed();
     let count = took.len().max(1) as f64;
@@ -137,12 +157,9 @@ pub fn give(target: &Arc<dyn Target>, clients: usize, from: usize, upto: usize) 
     let runtime = tokio::runtime::Builder::new_multi_thread().build().expect("a runtime");
     let clients: Vec<_> = (0..clients)
         .map(|client| {
-            let target = Arc::clone(target);
-            runtime.spawn(async move {
-                for record in (from..upto).filter(|record| record % clients == client) {
-                    target.command(client as u64, (record / clients) as u64).await;
-                }
-            })
+            let own = (from..upto).filter(move |record| record % clients == client);
+            let turns = Turns::new(own.map(move |record| (record / clients) as u64));
+            runtime.spawn(Arc::clone(target).client(client as u64, turns))
         })
         .collect();
     for client in clients {

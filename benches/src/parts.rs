@@ -19,7 +19,6 @@ use flowledger_engine_core::variables::{InstanceData, Variables};
 use flowledger_event_store::leaf_hash;
 
 use crate::correction::{self, Correction};
-use crate::load::Target;
 use crate::workload::{LEAVE, Work, Workload};
 
 /// One part.

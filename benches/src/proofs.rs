@@ -11,7 +11,7 @@ use std::time::Duration;
 use flowledger::store::{Faults, SledOptions};
 use flowledger::{BackgroundVerification, Engine};
 
-use crate::load::{Commits, Target};
+use crate::load::{Commits, Target, Turns};
 use crate::workload::{Work, Workload};
 
 /// A store without proofs: it computes no leaf hashes, keeps no mark beside the log, and nothing is verified. The places of the hashes in its frames
@@ -77,8 +77,13 @@ impl Drop for Proven {
 }
 
 impl Target for Proven {
-    fn command(&self, client: u64, number: u64) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
-        self.work.command(client, number)
+    fn client(self: Arc<Self>, client: u64, mut turns: Turns) -> Pin<Box<dyn Future<Output = Turns> + Send>> {
+        Box::pin(async move {
+            for number in turns.by_ref() {
+                self.work.command(client, number).await;
+            }
+            turns
+        })
     }
 
     fn commits(&self) -> Commits {

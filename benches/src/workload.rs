@@ -12,7 +12,7 @@ use flowledger::{
     StartProcessParam, StartProcessResult,
 };
 
-use crate::load::{Commits, Target};
+use crate::load::{Commits, Target, Turns};
 
 /// What a client does with one instance after the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -267,6 +267,24 @@ impl Work {
         self.clients.lock().expect("no panic").get(&client).cloned()
     }
 
+    /// Where a client stands, until it stands elsewhere.
+    fn left(&self, client: u64) -> Position {
+        self.clients
+            .lock()
+            .expect("no panic")
+            .remove(&client)
+            .expect("an instance")
+    }
+
+    /// Gives the `number`th command of a client; resolves when it is durable.
+    pub async fn command(&self, client: u64, number: u64) {
+        match self.workload.step(number) {
+            Start => self.start(client, number).await,
+            Commit(key) => self.commit(client, number, key).await,
+            RollBack => self.roll_back(client, number).await,
+        }
+    }
+
     async fn start(&self, client: u64, number: u64) {
         let days = i32::try_from(number / self.workload.commands() % 7).unwrap_or(0);
         let mut param = StartProcessParam::of_module(self.module.clone())
@@ -285,7 +303,7 @@ impl Work {
     }
 
     async fn commit(&self, client: u64, number: u64, key: &str) {
-        let mut position = self.position(client).expect("an instance");
+        let mut position = self.left(client);
         let task = position.tasks.pop_front().expect("an open task");
         let param = CommitTaskParam::new(&position.instance, &task).variable(key, true);
         let mut param = match self.workload {
@@ -299,7 +317,7 @@ impl Work {
     }
 
     async fn roll_back(&self, client: u64, number: u64) {
-        let mut position = self.position(client).expect("an instance");
+        let mut position = self.left(client);
         let task = position.tasks.pop_front().expect("an open task");
         let mut param = RollbackTaskParam::new(&position.instance, &task);
         param.options.command_id = self.command_id(client, number);
@@ -327,13 +345,12 @@ fn open_tasks(answer: &StartProcessResult) -> impl Iterator<Item = NodeInstanceI
 }
 
 impl Target for Work {
-    fn command(&self, client: u64, number: u64) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+    fn client(self: Arc<Self>, client: u64, mut turns: Turns) -> Pin<Box<dyn Future<Output = Turns> + Send>> {
         Box::pin(async move {
-            match self.workload.step(number) {
-                Start => self.start(client, number).await,
-                Commit(key) => self.commit(client, number, key).await,
-                RollBack => self.roll_back(client, number).await,
+            for number in turns.by_ref() {
+                self.command(client, number).await;
             }
+            turns
         })
     }
 

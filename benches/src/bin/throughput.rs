@@ -13,7 +13,7 @@ use clap::{Parser, ValueEnum};
 #[cfg(feature = "baseline")]
 use flowledger_benches::baseline::{Baseline, Pattern, Server};
 use flowledger_benches::floor::Floor;
-use flowledger_benches::load::{Commits, Figures, Target, median, run};
+use flowledger_benches::load::{Commits, Figures, Target, Turns, median, run};
 use flowledger_benches::proofs::{self, Proven};
 use flowledger_benches::workload::{Work, Workload};
 use flowledger_event_store::{Append, EventStore, Revision, SledOptions, SledStore, StreamId};
@@ -210,9 +210,12 @@ struct FloorTarget {
 }
 
 impl Target for FloorTarget {
-    fn command(&self, client: u64, number: u64) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+    fn client(self: Arc<Self>, client: u64, mut turns: Turns) -> Pin<Box<dyn Future<Output = Turns> + Send>> {
         Box::pin(async move {
-            self.floor.append(self.records.append(client, number).record).await;
+            for number in turns.by_ref() {
+                self.floor.append(self.records.append(client, number).record).await;
+            }
+            turns
         })
     }
 
@@ -232,11 +235,14 @@ struct StoreTarget {
 }
 
 impl Target for StoreTarget {
-    fn command(&self, client: u64, number: u64) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+    fn client(self: Arc<Self>, client: u64, mut turns: Turns) -> Pin<Box<dyn Future<Output = Turns> + Send>> {
         Box::pin(async move {
-            for answer in self.store.append(vec![self.records.append(client, number)]).await {
-                answer.expect("the store takes it");
+            for number in turns.by_ref() {
+                for answer in self.store.append(vec![self.records.append(client, number)]).await {
+                    answer.expect("the store takes it");
+                }
             }
+            turns
         })
     }
 
