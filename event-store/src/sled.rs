@@ -9,6 +9,7 @@ mod damaged;
 mod database;
 mod fault;
 mod first_look;
+mod fit;
 mod index;
 mod layout;
 mod mark;

@@ -14,8 +14,8 @@ use super::SledOptions;
 use super::anchor::Anchor;
 use super::fault::Step;
 use super::layout::{
-    FORMAT, block_key, block_of, block_start, decode_block, decode_manifest, encode_manifest, entries, frame_key,
-    frame_offset,
+    FORMAT, block_key, block_of, block_place, block_start, decode_block, decode_manifest, encode_manifest, entries,
+    frame_key, frame_offset,
 };
 use super::mark::Point;
 use super::waker::Waker;
@@ -379,6 +379,21 @@ impl Database {
         decode_block(&value)?.get(place).copied().map(Offset::new)
     }
 
+    /// Goes through the whole stream index: stream, revision, offset. `None` if it cannot be read to its end.
+    pub(super) fn each_indexed(&self, mut see: impl FnMut(&StreamId, u64, u64)) -> Option<()> {
+        for block in &self.streams {
+            let (key, value) = block.ok()?;
+            if *key == *POSITION {
+                continue;
+            }
+            let (stream, block) = block_place(&key)?;
+            for (revision, offset) in (block_start(block) + 1..).zip(decode_block(&value)?) {
+                see(&stream, revision, offset);
+            }
+        }
+        Some(())
+    }
+
     /// Empties the stream index.
     pub(super) fn forget_index(&self) -> Result<(), StoreError> {
         self.streams.clear().map_err(|e| self.error("the stream index", e))
@@ -386,7 +401,8 @@ impl Database {
 
     /// The number and the offsets of a block of the stream index.
     pub(super) fn block(&self, stream: &StreamId, key: &[u8], value: &[u8]) -> Result<(u32, Vec<u64>), StoreError> {
-        super::layout::block_number(key)
+        block_place(key)
+            .map(|(_, number)| number)
             .zip(decode_block(value))
             .ok_or_else(|| self.damaged(format!("the index of stream {stream} has another form")))
     }

@@ -286,10 +286,11 @@ pub(super) fn block_key(stream: &StreamId, block: u32) -> [u8; 20] {
     key
 }
 
-/// The number of the block in its key; `None` for a key of another kind.
-pub(super) fn block_number(key: &[u8]) -> Option<u32> {
-    let (_, number) = key.split_at_checked(16)?;
-    number.try_into().ok().map(u32::from_be_bytes)
+/// The stream and the number of the block with this key; `None` for a key of another kind.
+pub(super) fn block_place(key: &[u8]) -> Option<(StreamId, u32)> {
+    let (stream, number) = key.split_first_chunk()?;
+    let number = number.try_into().ok().map(u32::from_be_bytes)?;
+    Some((StreamId::from_bytes(*stream), number))
 }
 
 /// A block with these offsets, which grow.

@@ -1,13 +1,15 @@
 //! Recovery: reads the log's tail, proves it durable, and says where the log ends.
 
-use std::collections::HashMap;
+use std::panic::resume_unwind;
+use std::thread;
 
 use super::database::{Database, Fault};
+use super::fit::{Said, Stretch};
 use super::layout::{entries, frame_key, frame_offset, rewritten};
 use super::mark::{Floor, Point};
 use super::streams::{Checkpoint, Delta, Streams};
 use crate::error::StoreError;
-use crate::record::{Offset, StreamId};
+use crate::record::Offset;
 
 /// What an opened log turned out to hold.
 pub(super) struct Recovered {
@@ -87,9 +89,29 @@ impl Tail<'_> {
     /// Reads the log after an offset, and returns the records that the index, which stands for `indexed`, does not have.
     /// `None`: the index does not fit the log.
     fn read(&self, after: Offset, indexed: Offset) -> Result<Option<Delta>, StoreError> {
+        let stretch = Stretch::new(after, indexed);
+        let mut said = Said::of(&stretch, self.checkpoint_records);
+        if !stretch.is_long() {
+            let delta = self.read_log(after, indexed, &mut said)?;
+            return Ok(delta.filter(|_| said.fits(self.database, None)));
+        }
+        // Each of the two is one thread's work.
+        thread::scope(|scope| {
+            let index = thread::Builder::new().name("flowledger-open".into());
+            let index = index.spawn_scoped(scope, || stretch.index_sum(self.database));
+            let delta = self.read_log(after, indexed, &mut said)?;
+            let index_sum = match index {
+                Ok(index) => index.join().unwrap_or_else(|panic| resume_unwind(panic)),
+                Err(_) => stretch.index_sum(self.database),
+            };
+            Ok(delta.filter(|_| said.fits(self.database, index_sum)))
+        })
+    }
+
+    /// Reads the log as above; what the index should know of it is `said`.
+    fn read_log(&self, after: Offset, indexed: Offset, said: &mut Said) -> Result<Option<Delta>, StoreError> {
         let Self { database, proven, .. } = *self;
         let mut delta = Delta::default();
-        let mut known: HashMap<StreamId, (u64, Offset)> = HashMap::new();
         let mut next = Offset::new(after.get() + 1);
         let start = match next {
             // The first frame to be looked at may begin before.
@@ -110,9 +132,6 @@ impl Tail<'_> {
                     }
                     write_out(database, &full).map_err(failed)?;
                 }
-                if known.len() >= self.checkpoint_records && !is_indexed(database, &mut known) {
-                    return Ok(None);
-                }
                 for entry in entries(first, &value)? {
                     let entry = entry?;
                     if !entry.is_whole() {
@@ -120,8 +139,8 @@ impl Tail<'_> {
                     }
                     if entry.offset > indexed {
                         delta.add(entry.stream, entry.revision, entry.offset);
-                    } else {
-                        known.insert(entry.stream, (entry.revision.get(), entry.offset));
+                    } else if !said.add(database, entry.stream, entry.revision, entry.offset) {
+                        return Ok(None);
                     }
                     next = Offset::new(entry.offset.get() + 1);
                 }
@@ -135,16 +154,8 @@ impl Tail<'_> {
         if next.get() != self.head.get() + 1 {
             return Err(database.missing(next));
         }
-        let fits = is_indexed(database, &mut known) && delta.fits(database);
-        Ok(fits.then_some(delta))
+        Ok(Some(delta).filter(|delta| delta.fits(database)))
     }
-}
-
-/// Whether the index leads to the newest of the records that it should know, stream by stream.
-fn is_indexed(database: &Database, known: &mut HashMap<StreamId, (u64, Offset)>) -> bool {
-    known
-        .drain()
-        .all(|(stream, (revision, offset))| database.indexed_offset(&stream, revision) == Some(offset))
 }
 
 fn write_out(database: &Database, delta: &Delta) -> Result<(), Fault> {

@@ -676,36 +676,50 @@ fn a_mark_that_cannot_be_written_stops_nobody() {
 #[test]
 fn a_stream_index_that_does_not_fit_is_built_again() {
     let _alone = alone();
-    let options = SledOptions {
+    // All of it has been written since the last opening; then a part that is too short to read the whole index for.
+    for (unread, faults) in [(300, 6), (12, 4)] {
+        for fault in 0..faults {
+            let directory = tempfile::tempdir().unwrap();
+            misfitting(directory.path(), unread, fault);
+            let store = open(directory.path(), &misfit_options());
+            for stream in 0..3 {
+                assert_eq!(
+                    whole_stream(&store, stream).len(),
+                    100,
+                    "{unread} unread, fault {fault}, stream {stream}"
+                );
+                append(&store, item(stream, 100, b"next")).unwrap();
+            }
+        }
+    }
+}
+
+fn misfit_options() -> SledOptions {
+    SledOptions {
         checkpoint_records: 30,
         ..SledOptions::default()
-    };
-    for fault in 0..4 {
-        let directory = tempfile::tempdir().unwrap();
-        let store = open(directory.path(), &options);
-        for number in 0..300 {
-            append(&store, item(number % 3, number / 3, b"record")).unwrap();
+    }
+}
+
+/// Three streams of a hundred records, of which so many were written since the store was last opened, and an index with a fault.
+fn misfitting(directory: &Path, unread: u64, fault: u32) {
+    for numbers in [0..300 - unread, 300 - unread..300] {
+        let store = (!numbers.is_empty()).then(|| open(directory, &misfit_options()));
+        for number in numbers {
+            append(store.as_ref().unwrap(), item(number % 3, number / 3, b"record")).unwrap();
         }
-        drop(store);
-        let db = ::sled::open(directory.path()).unwrap();
-        let streams = db.open_tree("streams").unwrap();
-        let last = super::layout::block_key(&stream_id(1), 1);
-        match fault {
-            0 => drop(streams.remove(last).unwrap()),
-            1 => drop(streams.insert(last, &[1, 1, 1]).unwrap()),
-            2 => drop(streams.insert(last, &[0xff; 20]).unwrap()),
-            _ => drop(streams.insert("position", &7_u64.to_be_bytes()).unwrap()),
-        }
-        drop((streams, db));
-        let store = open(directory.path(), &options);
-        for stream in 0..3 {
-            assert_eq!(
-                whole_stream(&store, stream).len(),
-                100,
-                "fault {fault}, stream {stream}"
-            );
-            append(&store, item(stream, 100, b"next")).unwrap();
-        }
+    }
+    let db = ::sled::open(directory).unwrap();
+    let streams = db.open_tree("streams").unwrap();
+    let [first, last] = [0, 1].map(|block| super::layout::block_key(&stream_id(1), block));
+    match fault {
+        0 => drop(streams.remove(last).unwrap()),
+        1 => drop(streams.insert(last, &[1, 1, 1]).unwrap()),
+        2 => drop(streams.insert(last, &[0xff; 20]).unwrap()),
+        3 => drop(streams.insert("position", &7_u64.to_be_bytes()).unwrap()),
+        // Where only the newest record of a stream is looked up, these two are met by whoever reads it.
+        4 => drop(streams.remove(first).unwrap()),
+        _ => drop(streams.insert(first, streams.get(last).unwrap().unwrap()).unwrap()),
     }
 }
 
