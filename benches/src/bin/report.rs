@@ -243,7 +243,10 @@ fn write(repository: &Path, results: &Path) -> std::io::Result<()> {
             &rates(&slow_results),
         ),
     )?;
-    let scale = results.lines("scale");
+    let (scale, first_life): (Vec<Value>, Vec<Value>) = results
+        .lines("scale")
+        .into_iter()
+        .partition(|step| step.get("instances").is_some());
     let sizes: Vec<String> = scale.iter().map(|step| told(figure(step, "/instances"))).collect();
     let line = |name: &str, path: &str| Series {
         name: name.to_owned(),
@@ -272,6 +275,11 @@ fn write(repository: &Path, results: &Path) -> std::io::Result<()> {
         .replace("{{proofs}}", &proofs(&results.one("proofs-64")))
         .replace("{{replay}}", &replay(&results.one("replay")))
         .replace("{{scale}}", &scale_table(&scale))
+        .replace("{{growth}}", &growth(&scale))
+        .replace(
+            "{{first_life}}",
+            &first_life.first().map_or_else(String::new, first_life_table),
+        )
         .replace("{{queries}}", &queries(&results.lines("queries")))
         .replace("{{instructions}}", &instructions(repository));
     fs::write(repository.join("docs/performance.md"), page)
@@ -456,7 +464,12 @@ fn scale_table(steps: &[Value]) -> String {
         ("open after a clean close, ms", "/open_ms", 1.0),
         ("open after kill -9, ms", "/open_killed_ms", 1.0),
         ("records at that time, thousands", "/records_when_killed", 1e3),
-        ("memory when just opened, MB", "/opened_resident_bytes", 1e6),
+        (
+            "memory when just opened, all of it new, MB",
+            "/opened_resident_bytes",
+            1e6,
+        ),
+        ("memory when opened again, MB", "/reopened_resident_bytes", 1e6),
         ("memory after writing all this, MB", "/filled_resident_bytes", 1e6),
         ("disk, MB", "/disk_bytes", 1e6),
     ];
@@ -471,6 +484,27 @@ fn scale_table(steps: &[Value]) -> String {
             let _ = write!(table, " {} |", told(figure(step, path).map(|figure| figure / unit)));
         }
         table.push('\n');
+    }
+    table
+}
+
+/// What a further million instances adds to the memory of a store that was just opened, by the two largest steps.
+fn growth(steps: &[Value]) -> String {
+    let [.., before, last] = steps else {
+        return String::new();
+    };
+    let difference = |path: &str| Some(figure(last, path)? - figure(before, path)?);
+    let growth = difference("/reopened_resident_bytes").zip(difference("/instances"));
+    told(growth.map(|(bytes, instances)| bytes / instances))
+}
+
+fn first_life_table(first_life: &Value) -> String {
+    let mut table =
+        String::from("| a store in its first life | records | open, ms | memory then, MB |\n|---|---|---|---|\n");
+    for (name, kind) in [("after a clean close", "closed"), ("after kill -9", "killed")] {
+        let of = |what: &str, unit: f64| told(figure(first_life, &format!("/{kind}/{what}")).map(|found| found / unit));
+        let (records, open, memory) = (of("records", 1.0), of("open_ms", 1.0), of("resident_bytes", 1e6));
+        let _ = writeln!(table, "| {name} | {records} | {open} | {memory} |");
     }
     table
 }

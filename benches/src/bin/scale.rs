@@ -21,6 +21,8 @@ const CLIENTS: usize = 64;
 const LEAVING: u64 = 1 << 32;
 /// Commands that are on their way into the log before the engine is killed.
 const BEFORE_KILL: usize = 60_000;
+/// How often a store in its first life is opened for each of the figures.
+const FIRST_LIVES: usize = 3;
 
 /// What grows with the number of finished leave instances.
 #[derive(Parser)]
@@ -34,12 +36,19 @@ struct Arguments {
     /// Where the files go.
     #[arg(long)]
     directory: Option<PathBuf>,
-    /// Print one JSON object a line, one for each number of instances.
+    /// Records of a store that is opened for the first time since it was created, after a clean close and after a kill; 0:
+    /// not measured.
+    #[arg(long, default_value_t = 1_000_000)]
+    first_life: usize,
+    /// Print one JSON object a line, one for each number of instances and one for the first life.
     #[arg(long)]
     json: bool,
     /// What this process does: how the program calls itself.
     #[arg(long, hide = true, value_enum)]
     step: Option<Step>,
+    /// Commands before the engine says that it is at work.
+    #[arg(long, hide = true, default_value_t = BEFORE_KILL)]
+    commands: usize,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -61,7 +70,7 @@ fn main() {
             Step::Fill => fill(directory, &arguments),
             Step::Measure => measure(directory, &arguments),
             Step::Open => open(directory),
-            Step::Work => work(directory),
+            Step::Work => work(directory, arguments.commands),
         };
         return println!("{told}");
     }
@@ -81,12 +90,59 @@ fn main() {
         };
         take_in(step(Step::Fill));
         take_in(step(Step::Measure));
+        take_in(json!({ "reopened_resident_bytes": step(Step::Open)["resident_bytes"] }));
         kill(child(directory.path(), Step::Work, &arguments, before, *instances));
         let killed = step(Step::Open);
         take_in(json!({ "open_killed_ms": killed["open_ms"], "records_when_killed": killed["records"] }));
         before = *instances;
         print(&arguments, &figures);
     }
+    if arguments.first_life > 0 {
+        print(&arguments, &first_life(&arguments));
+    }
+}
+
+/// How long a store takes to open that has never been opened since it was created, and what it holds in memory then.
+fn first_life(arguments: &Arguments) -> Value {
+    let mut lives: [Vec<Value>; 2] = Default::default();
+    for _ in 0..FIRST_LIVES {
+        for (is_killed, lives) in [false, true].into_iter().zip(&mut lives) {
+            let directory = match &arguments.directory {
+                Some(parent) => tempfile::tempdir_in(parent),
+                None => tempfile::tempdir(),
+            };
+            let directory = directory.expect("a directory");
+            let each = usize::try_from(Workload::Leave.commands()).unwrap_or(1);
+            let step = |step: Step| {
+                child(
+                    directory.path(),
+                    step,
+                    arguments,
+                    0,
+                    arguments.first_life.div_ceil(each),
+                )
+            };
+            if is_killed {
+                let mut work = step(Step::Work);
+                work.arg("--commands").arg(arguments.first_life.to_string());
+                kill(work);
+            } else {
+                told(step(Step::Fill));
+            }
+            lives.push(told(step(Step::Open)));
+        }
+    }
+    let [closed, killed] = lives.map(|lives| {
+        let median = |name: &str| {
+            let mut figures: Vec<f64> = lives.iter().filter_map(|life| life[name].as_f64()).collect();
+            figures.sort_by(f64::total_cmp);
+            figures.get(figures.len() / 2).copied()
+        };
+        json!({
+            "records": median("records"), "open_ms": median("open_ms"), "resident_bytes": median("resident_bytes"),
+        })
+    });
+    json!({ "first_life": arguments.first_life, "closed": closed, "killed": killed })
 }
 
 /// This program again, to do one step.
@@ -231,17 +287,18 @@ fn open(directory: &Path) -> Value {
     let begun = Instant::now();
     let engine = opened(directory);
     let open = begun.elapsed();
+    let resident = resident_bytes();
     // The records that the last process left, and what deploying adds.
     let records = engine.health().durable;
     engine.blocking().close().expect("closed");
-    json!({ "open_ms": ms(open), "records": records })
+    json!({ "open_ms": ms(open), "records": records, "resident_bytes": resident })
 }
 
-fn work(directory: &Path) -> Value {
+fn work(directory: &Path, commands: usize) -> Value {
     let work: Arc<dyn Target> = Arc::new(Work::open(&store(directory), SledOptions::default(), Workload::Leave));
-    give(&work, CLIENTS, 0, BEFORE_KILL);
+    give(&work, CLIENTS, 0, commands);
     println!("at work");
-    give(&work, CLIENTS, BEFORE_KILL, usize::MAX);
+    give(&work, CLIENTS, commands, usize::MAX);
     Value::Null
 }
 
@@ -274,6 +331,16 @@ fn print(arguments: &Arguments, figures: &Value) {
     let Value::Object(figures) = figures else { return };
     println!();
     for (name, figure) in figures {
-        println!("{name:>24} {:>16.0}", figure.as_f64().unwrap_or(0.0));
+        let Value::Object(parts) = figure else {
+            println!("{name:>24} {:>16.0}", figure.as_f64().unwrap_or(0.0));
+            continue;
+        };
+        for (part, figure) in parts {
+            println!(
+                "{:>24} {:>16.0}",
+                format!("{name} {part}"),
+                figure.as_f64().unwrap_or(0.0)
+            );
+        }
     }
 }
