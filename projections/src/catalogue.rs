@@ -46,10 +46,10 @@ const NOTED_RECORDS: usize = 256;
 const NOTED_MAX: usize = 1 << 16;
 /// Records read from the log at a time.
 const READ_BATCH: usize = 1_000;
-/// Keys written to the index at a time.
-const WRITE_STEP: usize = 256;
+/// Keys written to the index at a time: a commit waits for as many at most.
+const WRITE_STEP: usize = 64;
 /// Bytes of keys and values written to the index at a time, or a little more.
-const WRITE_BYTES: usize = 32 << 10;
+const WRITE_BYTES: usize = 8 << 10;
 /// Entries looked at for one page of a list.
 const PAGE_SCAN: usize = 10_000;
 /// Most entries of one page.

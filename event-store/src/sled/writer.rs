@@ -103,8 +103,11 @@ pub(super) struct Writer {
 /// Streams whose revisions are kept in memory: twice as many at most.
 const REVISIONS_KEPT: usize = 1 << 16;
 
-/// Blocks written between two moments in which the checkpointer lets others at the processor.
+/// Streams whose blocks are written between two pauses of the checkpointer.
 const CHECKPOINT_STEP: usize = 32;
+
+/// How long the checkpointer leaves processor and log to the commits after a step, as long as it is not late.
+const CHECKPOINT_PAUSE: Duration = Duration::from_micros(300);
 
 /// How long the pause before reopening grows, while the disk stays full.
 const REOPEN_PAUSES: std::ops::RangeInclusive<Duration> = Duration::from_millis(20)..=Duration::from_secs(1);
@@ -582,7 +585,18 @@ fn write_delta(shared: &Shared, delta: &Delta, generation: u64, is_closing: bool
         let step = shared.with_generation(generation, |database| checkpoint.step(database, CHECKPOINT_STEP));
         let Some(step) = step else { return Ok(false) };
         is_busy = step?;
-        if !is_closing {
+        if is_closing {
+            continue;
+        }
+        let waiting = shared
+            .streams
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .active
+            .records;
+        if waiting < shared.options.checkpoint_records {
+            thread::sleep(CHECKPOINT_PAUSE);
+        } else {
             thread::yield_now();
         }
     }
