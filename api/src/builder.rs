@@ -34,7 +34,7 @@ use crate::verification::{BackgroundVerification, Verification};
 /// How long a hook may take unless the builder says otherwise.
 pub const HOOK_TIME_OUT: Duration = Duration::from_secs(5);
 /// Bytes of folded instances kept in memory unless the builder says otherwise.
-pub const CACHE_BYTES: u64 = 128 << 20;
+pub const CACHE_BYTES: u64 = 64 << 20;
 
 /// The file of the log's key in a data directory, unless the builder says otherwise.
 const KEY_FILE: &str = "log.key";

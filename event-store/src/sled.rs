@@ -57,7 +57,7 @@ pub struct SledOptions {
     /// The origin of a store that is created: random unless chosen, and chosen only for a store that goes on as another
     /// one whose records it gets. Ignored afterwards.
     pub origin: Option<[u8; 16]>,
-    /// Bytes of sled's page cache.
+    /// Bytes of sled's page cache, as they are on disk; in memory they take two to four times as much.
     pub cache_bytes: u64,
     /// Requests that may wait; further ones wait outside.
     pub queue: usize,
@@ -86,7 +86,7 @@ impl Default for SledOptions {
         Self {
             record_max: Layout::RECORD_MAX,
             origin: None,
-            cache_bytes: 64 << 20,
+            cache_bytes: 24 << 20,
             queue: 1024,
             batch_records: 1024,
             batch_bytes: 1 << 20,
