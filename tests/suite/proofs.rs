@@ -726,8 +726,9 @@ fn tree_is_kept_up_without_being_asked_again() {
         if is_asked {
             checkpoint(&engine);
         }
-        // Enough for the catalogue to be written out, with which the tree is looked after.
-        for _ in 0..8_300 {
+        // Enough for the catalogue to be written out, with which the tree is looked after: 8,192 records, and as many more as may
+        // be noted before they are taken in.
+        for _ in 0..8_192 + 2 * 256 {
             started(&engine, &module);
         }
         (store, engine)
