@@ -771,6 +771,39 @@ fn task_before_a_join_that_was_closed_stays_closed() {
 }
 
 #[test]
+fn branch_that_a_join_closed_is_not_left_backwards_either() {
+    // With a task before the fork, and without one.
+    for (before, first) in [("s -> ", "start {}; commit s {}"), ("", "start {}")] {
+        let flows = [
+            flow(
+                "main",
+                &format!(
+                    "start -> {before}fork -> a -> join[branchMerge=AnyOne] -> after -> end; fork -> end3; \
+                     fork -> call[callActivityFlowModuleId=$module:sub] -> end2"
+                ),
+            ),
+            flow("sub", "start -> end"),
+        ];
+        let started = if before.is_empty() {
+            "1002 a {} end3 {} call {}"
+        } else {
+            "1002 s {}
+             1002 a {} end3 {} call {}"
+        };
+        let expected = format!(
+            "{started}
+             1601 end2 {{}}
+             1002 after {{}}
+             4002
+             4002
+             4002"
+        );
+        let commands = format!("{first}; commit call {{}}; commit a {{}}; rollback end3; rollback call; rollback end2");
+        check_in(&flows, &commands, &expected, &expected);
+    }
+}
+
+#[test]
 fn compensations_come_latest_completed_first_across_call_activities() {
     let flows = [
         flow(

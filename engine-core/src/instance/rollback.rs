@@ -37,6 +37,10 @@ pub(super) fn decide(
         )
         .about(task));
     }
+    if let Some(join) = closed_without(state, node) {
+        let detail = format!("{} stands in a branch that join {} has closed", requested.key, join.key);
+        return Err(Rejection::new(ResultCode::RollbackFailed, detail).about(task));
+    }
     let new_id = |number| context.id(&given.envelope, IdKind::NodeInstance, number).into();
     let mut way = Way::new(state, context, &new_id);
     if !way.go_back(node) {
@@ -46,12 +50,10 @@ pub(super) fn decide(
         )
         .about(task));
     }
-    let opened = way.reopened.iter().find(|again| !again.superseded);
-    let opened = opened.and_then(|again| state.node(&again.of));
-    if let Some(join) = opened.and_then(|opened| way.closed_by(opened)) {
-        let detail = format!("{} stands in a branch that join {} has closed", requested.key, join.key);
-        return Err(Rejection::new(ResultCode::RollbackFailed, detail).about(task));
-    }
+    debug_assert!(
+        way.opened().is_none_or(|opened| way.closed_by(opened).is_none()),
+        "the way back out of open branches leads into no closed one"
+    );
     way.record(given, task)
 }
 
@@ -207,6 +209,31 @@ fn is_eligible(state: &FlowInstance, node: &NodeInstance) -> bool {
     }
 }
 
+/// The join that closed the branch of a node, or of a call activity around it, and that does not depend on that node.
+fn closed_without<'s>(state: &'s FlowInstance, node: &'s NodeInstance) -> Option<&'s NodeInstance> {
+    let mut at = Some(node);
+    while let Some(node) = at {
+        if node.branch.is_some() {
+            let dependents = dependents(state, node);
+            let depends = |join: &NodeInstance| dependents.iter().any(|dependent| dependent.id == join.id);
+            if let Some(join) = fired_joins(state, node).find(|join| !depends(join)) {
+                return Some(join);
+            }
+        }
+        at = state.calling_node(node.flow);
+    }
+    None
+}
+
+/// The joins that have fired of the forks in whose branches a node stands, the innermost first.
+fn fired_joins<'s>(state: &'s FlowInstance, node: &'s NodeInstance) -> impl Iterator<Item = &'s NodeInstance> {
+    state.forks_around(node.branch).flat_map(|fork| {
+        state.nodes_of(node.flow).filter(|join| {
+            join.status == NodeStatus::Completed && join.join.as_ref().is_some_and(|join| join.fork == fork.id)
+        })
+    })
+}
+
 /// The nodes of the same flow that would not be as they are without a node, oldest first: what it led to, a join that
 /// a branch behind it came to, a join that waited until a branch behind it had ended, and so on.
 fn dependents<'s>(state: &'s FlowInstance, node: &'s NodeInstance) -> Vec<&'s NodeInstance> {
@@ -295,19 +322,19 @@ impl<'a> Way<'a> {
         self.open_joins_again();
     }
 
+    /// The task that it opens again, as it was.
+    fn opened(&self) -> Option<&'a NodeInstance> {
+        let opened = self.reopened.iter().find(|again| !again.superseded)?;
+        self.state.node(&opened.of)
+    }
+
     /// The join that closed the branch of a task, or of a call activity around it, and that the rollback leaves fired.
     fn closed_by(&self, task: &'a NodeInstance) -> Option<&'a NodeInstance> {
         let mut at = Some(task);
         while let Some(node) = at {
-            for fork in self.state.forks_around(node.branch) {
-                let join = self.state.nodes_of(node.flow).find(|join| {
-                    join.status == NodeStatus::Completed
-                        && join.join.as_ref().is_some_and(|join| join.fork == fork.id)
-                        && !self.is_undone(&join.id)
-                });
-                if join.is_some() {
-                    return join;
-                }
+            let join = fired_joins(self.state, node).find(|join| !self.is_undone(&join.id));
+            if join.is_some() {
+                return join;
             }
             at = self.state.calling_node(node.flow);
         }

@@ -30,12 +30,10 @@ impl Naive {
         while let Some(inner) = active_inside(&tree, index, node) {
             (index, node) = inner;
         }
-        if !is_eligible_everywhere(&tree, index, node) {
+        if !is_eligible_everywhere(&tree, index, node) || is_closed_off(&tree, index, node) {
             return (Answer::code(4002), false);
         }
         match way_back(&tree, index, node) {
-            // Without a task before it, it matters no more that a join has closed its branch.
-            Ok(_) if is_closed_off(&tree, index, node) => (Answer::code(4002), false),
             Ok(way) => match self.gone_back(&tree, &way) {
                 Ok(tree) => self.went_back(root, tree),
                 Err(code) => (self.refuse(code, During::Rollback), false),
@@ -161,22 +159,13 @@ fn is_eligible(tree: &Tree, index: usize, at: usize) -> bool {
     if !fork::is_task_or_end(node) {
         return false;
     }
-    let dependents = dependents(instance, at);
     let stands_in_the_way = |dependent: &usize| {
         let node = &instance.nodes[*dependent];
-        // What a join closed that has nothing to do with the task stays closed.
-        let stays_closed = node
-            .closed_by
-            .is_some_and(|(by_index, by)| by_index != index || !dependents.contains(&by));
-        match node.status {
-            NodeStatus::Completed => fork::is_task_or_end(node),
-            NodeStatus::Closed => stays_closed,
-            _ => false,
-        }
+        node.status == NodeStatus::Completed && fork::is_task_or_end(node)
     };
     match node.status {
         NodeStatus::Active => true,
-        NodeStatus::Completed => !dependents.iter().any(stands_in_the_way),
+        NodeStatus::Completed => !dependents(instance, at).iter().any(stands_in_the_way),
         _ => false,
     }
 }
