@@ -399,13 +399,13 @@ impl Executor {
         self.load_in_lane(stream).await.map(|fold| fold.state)
     }
 
-    /// The fold of another stream, for a command that is in a lane already: it never waits for a second lane, so that no
-    /// two commands can wait for each other. The fold is kept where the lane happens to be free.
     /// The fold of a module's stream; that of nothing where there is no such module.
     pub(crate) async fn module(&self, id: &FlowModuleId) -> Result<Arc<FlowModule>, EngineError> {
         self.load_aside::<FlowModule>(id.id().to_bytes()).await
     }
 
+    /// The fold of another stream, for a command that is in a lane already: it never waits for a second lane, so that no
+    /// two commands can wait for each other. The fold is kept where the lane happens to be free.
     async fn load_aside<D: Streamed>(&self, stream: [u8; 16]) -> Result<Arc<D>, EngineError> {
         if !self.in_doubt.holds(&stream)
             && let Some(fold) = D::cache(self).get(&stream)

@@ -67,15 +67,18 @@ impl<D: Streamed> Folds<D> {
         self.going_on.get(stream).or_else(|| self.ended.get(stream))
     }
 
-    /// Keeps the newest fold of a stream. Nothing leads on from an end, so what has ended never has to be taken back.
+    /// Keeps the newest fold of a stream. What has ended stays so: nothing but a further termination can follow.
     pub(crate) fn insert(&self, stream: [u8; 16], fold: Fold<D>) {
         let fits = |fold: &Fold<D>| Streamed::weight(&*fold.state) as u64 <= self.ended.capacity() / ENDED_AT_LEAST;
-        if fold.state.has_ended() && fits(&fold) {
-            self.going_on.remove(&stream);
-            self.ended.insert(stream, fold);
-        } else {
-            self.going_on.insert(stream, fold);
+        let (kept_in, other) = match fold.state.has_ended() {
+            true if fits(&fold) => (&self.ended, Some(&self.going_on)),
+            true => (&self.going_on, Some(&self.ended)),
+            false => (&self.going_on, None),
+        };
+        if let Some(other) = other {
+            other.remove(&stream);
         }
+        kept_in.insert(stream, fold);
     }
 
     pub(crate) fn remove(&self, stream: &[u8; 16]) {

@@ -10,7 +10,7 @@ use flowledger_engine_core::event::{Actor, AnyRecord};
 use flowledger_engine_core::id::{CommandId, FlowDeployId, FlowInstanceId, FlowModuleId, NodeInstanceId};
 use flowledger_engine_core::instance::{FlowIndex, FlowInstance, FlowStatus, NodeInstance, NodeStatus};
 use flowledger_engine_core::invariant;
-use flowledger_engine_core::model::element::ElementType;
+use flowledger_engine_core::model::element::{Element, ElementType};
 use flowledger_engine_core::model::flow_model::FlowModel;
 use flowledger_engine_core::model::parse::{ModelLimits, parse};
 use flowledger_engine_core::time::Timestamp;
@@ -723,16 +723,22 @@ fn callees_first(called: &[(Arc<str>, Arc<str>)]) -> Vec<&(Arc<str>, Arc<str>)> 
     ordered
 }
 
-/// The flows that the call activities of a model name.
-fn calls(model: &str) -> BTreeSet<Arc<str>> {
+/// The call activities of a model; none of what is no model.
+fn call_activities(model: &str) -> Vec<Element> {
     let Ok(model) = parse(model, &ModelLimits::default()) else {
-        return BTreeSet::new();
+        return Vec::new();
     };
     let calls = model
         .elements()
         .iter()
         .filter(|element| element.element_type == ElementType::CallActivity);
-    calls
+    calls.cloned().collect()
+}
+
+/// The flows that the call activities of a model name.
+fn calls(model: &str) -> BTreeSet<Arc<str>> {
+    call_activities(model)
+        .iter()
         .filter_map(|call| call.text_property("callActivityFlowModuleId").map(Arc::from))
         .collect()
 }
@@ -789,14 +795,8 @@ fn named(model: &str, modules: &BTreeMap<Arc<str>, FlowModuleId>) -> String {
 
 /// The call activities of a model that do not say which flow they run.
 fn nameless_calls(model: &str) -> Vec<Arc<str>> {
-    let Ok(model) = parse(model, &ModelLimits::default()) else {
-        return Vec::new();
-    };
-    let calls = model
-        .elements()
+    call_activities(model)
         .iter()
-        .filter(|element| element.element_type == ElementType::CallActivity);
-    calls
         .filter(|call| call.text_property("callActivityFlowModuleId").is_none())
         .map(|call| call.key.clone())
         .collect()
