@@ -90,7 +90,7 @@ impl Default for SledOptions {
             queue: 1024,
             batch_records: 1024,
             batch_bytes: 1 << 20,
-            checkpoint_records: 1 << 16,
+            checkpoint_records: 1 << 18,
             commit_limit: Duration::from_secs(30),
             flush_delay: Duration::ZERO,
             accept_missing_mark: false,
