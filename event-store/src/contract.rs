@@ -289,6 +289,12 @@ fn index_keeps_its_entries(store: &Store) {
     assert_eq!(keys(index.range(b"a/1", b"a/3", true, 10).unwrap()), [b"a/1"]);
     assert_eq!(keys(index.range(b"a/", b"z", true, 1).unwrap()), [b"b/1"]);
     assert_eq!(keys(index.range(b"z", b"a", false, 10).unwrap()), Vec::<Vec<u8>>::new());
+    index
+        .write(vec![set(b"a/1", b"once"), set(b"a/1", b"v"), (b"a/3".to_vec(), None)])
+        .unwrap();
+    assert_eq!(index.get(b"a/1").unwrap().as_deref(), Some(b"v".as_slice()));
+    assert_eq!(index.get(b"a/3").unwrap(), None);
+    assert_eq!(index.position("a").unwrap(), Offset::new(2));
     let many = (0..1000_u32)
         .map(|n| (format!("c/{n}").into_bytes(), Some(vec![1; 10])))
         .collect();
@@ -304,7 +310,11 @@ fn index_refuses_what_is_too_large(store: &Store) {
     let largest = vec![(vec![b'l'; INDEX_KEY_MAX], Some(vec![1; INDEX_VALUE_MAX]))];
     store.index.apply(largest, "l", Offset::new(1)).unwrap();
     for (key, value) in [(INDEX_KEY_MAX + 1, 1), (1, INDEX_VALUE_MAX + 1)] {
-        let change = vec![(vec![b'l'; key], Some(vec![1; value]))];
+        let change = vec![(b"few".to_vec(), None), (vec![b'l'; key], Some(vec![1; value]))];
+        assert!(matches!(
+            store.index.write(change.clone()),
+            Err(StoreError::TooLarge { .. })
+        ));
         assert!(matches!(
             store.index.apply(change, "l", Offset::new(2)),
             Err(StoreError::TooLarge { .. })

@@ -296,6 +296,17 @@ struct Kept {
     positions: HashMap<String, Offset>,
 }
 
+impl Kept {
+    fn change(&mut self, changes: Vec<IndexChange>) {
+        for (key, value) in changes {
+            match value {
+                Some(value) => drop(self.entries.insert(key.into(), value.into())),
+                None => drop(self.entries.remove(key.as_slice())),
+            }
+        }
+    }
+}
+
 impl IndexStore for MemoryIndex {
     fn get(&self, key: &[u8]) -> Result<Option<Arc<[u8]>>, StoreError> {
         let kept = self.kept.read().unwrap_or_else(PoisonError::into_inner);
@@ -321,13 +332,15 @@ impl IndexStore for MemoryIndex {
     fn apply(&self, changes: Vec<IndexChange>, name: &str, position: Offset) -> Result<(), StoreError> {
         check_index_bounds(&changes)?;
         let mut kept = self.kept.write().unwrap_or_else(PoisonError::into_inner);
-        for (key, value) in changes {
-            match value {
-                Some(value) => drop(kept.entries.insert(key.into(), value.into())),
-                None => drop(kept.entries.remove(key.as_slice())),
-            }
-        }
+        kept.change(changes);
         kept.positions.insert(name.to_owned(), position);
+        Ok(())
+    }
+
+    fn write(&self, changes: Vec<IndexChange>) -> Result<(), StoreError> {
+        check_index_bounds(&changes)?;
+        let mut kept = self.kept.write().unwrap_or_else(PoisonError::into_inner);
+        kept.change(changes);
         Ok(())
     }
 

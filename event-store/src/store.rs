@@ -100,8 +100,12 @@ pub trait IndexStore: Send + Sync + 'static {
     /// Sets (`Some`) and removes (`None`) keys and notes that the index `name` now stands for `position`, all or nothing.
     ///
     /// `position` must be durable in the log: at most what [`EventStore::head`] says. Keys take [`INDEX_KEY_MAX`] bytes
-    /// and values [`INDEX_VALUE_MAX`]. Commits wait meanwhile, so apply some hundred changes at a time.
+    /// and values [`INDEX_VALUE_MAX`]. Commits may wait meanwhile, so apply some hundred changes at a time.
     fn apply(&self, changes: Vec<IndexChange>, name: &str, position: Offset) -> Result<(), StoreError>;
+
+    /// Sets and removes keys one after the other, within the bounds of [`IndexStore::apply`]; commits do not wait. After an error
+    /// or a crash a beginning of the changes may be there, and no position has moved: for those who can do it again.
+    fn write(&self, changes: Vec<IndexChange>) -> Result<(), StoreError>;
 
     /// The position the index `name` stands for. [`Offset::NONE`]: it does not exist or does not fit the log; clear it
     /// and build it from the first record.

@@ -46,7 +46,7 @@ const NOTED_RECORDS: usize = 256;
 const NOTED_MAX: usize = 1 << 16;
 /// Records read from the log at a time.
 const READ_BATCH: usize = 1_000;
-/// Keys written to the index at a time: a commit waits for as many at most.
+/// Keys written to the index at a time.
 const WRITE_STEP: usize = 64;
 /// Bytes of keys and values written to the index at a time, or a little more.
 const WRITE_BYTES: usize = 8 << 10;
@@ -128,25 +128,27 @@ impl Delta {
         sets.next_back().filter(|(key, _)| key::is_set_of(key, list))
     }
 
-    /// Every changed key with its new value, chunks and sets last.
-    fn changes(&self) -> impl Iterator<Item = IndexChange> + '_ {
-        let keys = self.keys.iter().map(|(key, value)| (key.clone(), value.clone()));
-        let chunks = self.chunks.iter().flat_map(|(number, chunk)| match chunk.encode() {
+    /// Every changed key with its new value, chunks and sets last, in units of which each must be there whole or not at all.
+    fn units(&self) -> impl Iterator<Item = Vec<IndexChange>> + '_ {
+        let keys = self.keys.iter().map(|(key, value)| vec![(key.clone(), value.clone())]);
+        let chunks = self.chunks.iter().filter_map(|(number, chunk)| match chunk.encode() {
             Ok(encoded) => {
                 let apart = encoded.apart.into_iter().flat_map(|(ordinal, bytes)| {
                     let pieces = (0u32..).zip(bytes.chunks(INDEX_VALUE_MAX));
                     let pieces = pieces.map(|(piece, bytes)| (key::apart(ordinal, piece), Some(bytes.to_vec())));
                     pieces.collect::<Vec<_>>()
                 });
-                let chunk = (key::chunk(*number), Some(encoded.bytes));
-                apart.chain([chunk]).collect::<Vec<_>>()
+                Some(apart.chain([(key::chunk(*number), Some(encoded.bytes))]).collect())
             }
             Err(error) => {
                 debug_assert!(false, "a catalogue entry must be writable: {error}");
-                Vec::new()
+                None
             }
         });
-        let lists = self.lists.iter().map(|(key, places)| (key.clone(), places.encode()));
+        let lists = self
+            .lists
+            .iter()
+            .map(|(key, places)| vec![(key.clone(), places.encode())]);
         keys.chain(chunks).chain(lists)
     }
 
@@ -358,33 +360,39 @@ impl Catalogue {
         }
     }
 
-    /// Writes a delta in small steps, so that commits get through in between. The position moves with the last step;
+    /// Writes a delta in small steps, beside the commits. The position moves behind the last step;
     /// after a crash before it, the records from the old position are taken in again: entries that have them already stay, and
     /// are put on their lists once more.
     fn write_out(&self, delta: &Delta, written: u64, position: u64) -> Result<(), StoreError> {
         let marker = key::numbered(&[PREFIX, b'w'], position);
-        let mut changes = delta.changes().peekable();
+        let mut units = delta.units().peekable();
         for number in 0u64.. {
-            let (mut step, mut bytes) = (Vec::new(), 0);
-            while let Some((key, value)) = changes.next_if(|_| step.len() < WRITE_STEP && bytes < WRITE_BYTES) {
-                bytes += key.len() + value.as_ref().map_or(0, Vec::len);
-                step.push((key, value));
+            let mut step = units.next().unwrap_or_default();
+            let is_unit = step.len() > 1;
+            let mut bytes: usize = step.iter().map(change_len).sum();
+            while let Some(unit) =
+                units.next_if(|unit| !is_unit && unit.len() == 1 && step.len() < WRITE_STEP && bytes < WRITE_BYTES)
+            {
+                bytes += unit.iter().map(change_len).sum::<usize>();
+                step.extend(unit);
             }
-            let is_last = changes.peek().is_none();
             // A store that reopened in between may have lost the earlier steps; then the marker is not what it was.
             let reached = self.index.get(&marker)?;
             if number > 0 && reached.as_deref() != Some(&number.to_be_bytes()) {
                 let why = "the store was reopened while the catalogue was written out".to_owned();
                 return Err(StoreError::Unavailable { why });
             }
-            step.push((marker.clone(), (!is_last).then(|| (number + 1).to_be_bytes().to_vec())));
-            self.index
-                .apply(step, NAME, Offset::new(if is_last { position } else { written }))?;
-            if is_last {
+            if step.is_empty() {
                 break;
             }
+            step.push((marker.clone(), Some((number + 1).to_be_bytes().to_vec())));
+            if is_unit {
+                self.index.apply(step, NAME, Offset::new(written))?;
+            } else {
+                self.index.write(step)?;
+            }
         }
-        Ok(())
+        self.index.apply(vec![(marker, None)], NAME, Offset::new(position))
     }
 
     /// Brings the state up: to the index, and then to what was noted.
@@ -857,6 +865,10 @@ impl Catalogue {
             .take(max)
             .collect())
     }
+}
+
+fn change_len((key, value): &IndexChange) -> usize {
+    key.len() + value.as_ref().map_or(0, Vec::len)
 }
 
 /// Where no chunk is.

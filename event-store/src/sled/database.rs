@@ -8,7 +8,7 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 use std::time::Duration;
 
-use ::sled::{Batch, Db, Mode, Tree};
+use ::sled::{Batch, Db, IVec, Mode, Tree};
 
 use super::SledOptions;
 use super::anchor::Anchor;
@@ -80,6 +80,22 @@ pub(super) struct Database {
     file: File,
     path: PathBuf,
     options: SledOptions,
+}
+
+/// What a commit puts into the log, in order.
+#[derive(Default)]
+pub(super) struct Frames {
+    frames: Vec<(IVec, IVec)>,
+    /// A large record's are among them.
+    has_pieces: bool,
+}
+
+impl Frames {
+    /// Adds a frame, or a piece of the one before.
+    pub(super) fn add(&mut self, key: &[u8], value: &[u8]) {
+        self.has_pieces |= frame_offset(key).is_none();
+        self.frames.push((key.into(), value.into()));
+    }
 }
 
 /// The file in which sled keeps everything.
@@ -170,10 +186,26 @@ impl Database {
         Ok(layout)
     }
 
-    /// Puts a batch into a tree, without making it durable.
-    pub(super) fn apply(&self, tree: &Tree, batch: Batch) -> Result<(), Fault> {
-        self.watched(Step::Apply, || tree.apply_batch(batch).map_err(io_error))
-            .map_err(Fault::Write)
+    /// Puts frames into the log, without making them durable.
+    ///
+    /// One after the other: sled takes a batch as a unit, but lets nobody else in meanwhile and writes its file twice. A crash
+    /// leaves a beginning of them, which is a beginning of the records. Only a large record must be there whole or not at all.
+    pub(super) fn append(&self, frames: Frames) -> Result<(), Fault> {
+        let Frames { frames, has_pieces } = frames;
+        self.watched(Step::Apply, || {
+            if has_pieces {
+                let mut batch = Batch::default();
+                for (key, value) in frames {
+                    batch.insert(key, value);
+                }
+                return self.log.apply_batch(batch).map_err(io_error);
+            }
+            for (key, value) in frames {
+                self.log.insert(key, value).map_err(io_error)?;
+            }
+            Ok(())
+        })
+        .map_err(Fault::Write)
     }
 
     /// Sets one key, without making it durable.
@@ -238,7 +270,7 @@ impl Database {
     }
 
     /// Turns an entry of the log tree, which may be a piece of a large record, into the frame it belongs to.
-    fn frame_of(&self, key: &[u8], value: ::sled::IVec) -> Result<(Offset, ::sled::IVec), StoreError> {
+    fn frame_of(&self, key: &[u8], value: IVec) -> Result<(Offset, IVec), StoreError> {
         if let Some(first) = frame_offset(key) {
             return Ok((first, value));
         }
@@ -253,7 +285,7 @@ impl Database {
     }
 
     /// The frame that has the record at this offset, with the offset of its first record.
-    pub(super) fn frame_with(&self, offset: Offset) -> Result<(Offset, ::sled::IVec), StoreError> {
+    pub(super) fn frame_with(&self, offset: Offset) -> Result<(Offset, IVec), StoreError> {
         let found = self.log.range(..=frame_key(offset)).next_back();
         let (key, value) = found
             .transpose()
@@ -277,7 +309,7 @@ impl Database {
     ) -> Result<Vec<Stored>, StoreError> {
         let mut records = Vec::new();
         let mut read = 0;
-        let mut frame: Option<(Offset, ::sled::IVec)> = None;
+        let mut frame: Option<(Offset, IVec)> = None;
         for offset in offsets {
             let mut found = match &frame {
                 Some((first, frame)) => self.read_entry(*first, frame, offset)?,
@@ -505,7 +537,7 @@ fn open_sled(path: &Path, options: &SledOptions) -> Result<(Db, [Tree; 3]), Stor
     let open = move || {
         let db = config.open()?;
         // A store whose creation was interrupted has nothing but these trees; anything else is somebody else's.
-        let is_ours = |name: &::sled::IVec| {
+        let is_ours = |name: &IVec| {
             ["__sled__default", "log", "streams", "index"]
                 .iter()
                 .any(|ours| name == ours)

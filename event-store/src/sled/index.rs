@@ -69,6 +69,21 @@ impl IndexStore for SledIndex {
         self.apply_batch(batch)
     }
 
+    fn write(&self, changes: Vec<IndexChange>) -> Result<(), StoreError> {
+        check_index_bounds(&changes)?;
+        self.shared.read(|database| {
+            for (key, value) in changes {
+                let key = entry_key(&key);
+                let written = match value {
+                    Some(value) => database.index.insert(key, value),
+                    None => database.index.remove(key),
+                };
+                written.map_err(|e| database.error("the index", e))?;
+            }
+            Ok(())
+        })
+    }
+
     fn position(&self, name: &str) -> Result<Offset, StoreError> {
         let head = self.shared.head();
         self.shared.read(|database| {

@@ -791,6 +791,58 @@ fn a_log_that_lost_its_end_is_refused() {
     assert!(matches!(refused, StoreError::Damaged { .. }), "{refused:?}");
 }
 
+/// What a power cut leaves of one commit: the beginning of what was written. Of small records a beginning may be there, a large
+/// one is there whole or not at all.
+#[test]
+fn of_a_torn_commit_whole_records_are_left() {
+    let _alone = alone();
+    for (records, len) in [(40, 400), (3, 20_000)] {
+        let directory = tempfile::tempdir().unwrap();
+        let store = open(directory.path(), &SledOptions::default());
+        append(&store, item(1, 0, b"before")).unwrap();
+        let before = sealed_bytes(directory.path());
+        let items = (0..records)
+            .map(|stream| item(100 + stream, 0, &vec![9; len]))
+            .collect();
+        assert!(block_on(store.events.append(items)).iter().all(Result::is_ok));
+        let killed = tempfile::tempdir().unwrap();
+        copy_files(directory.path(), killed.path());
+        std::fs::remove_file(killed.path().join("mark")).unwrap();
+        let whole = std::fs::read(killed.path().join("db")).unwrap();
+        let end = sealed_bytes(killed.path());
+        assert!(end > before + usize::try_from(records).unwrap() * len);
+        let mut found = std::collections::BTreeSet::new();
+        for part in 0..=24 {
+            let cut = before + (end - before) * part / 24;
+            let mut torn = whole.clone();
+            torn[cut..].fill(0);
+            std::fs::write(killed.path().join("db"), torn).unwrap();
+            let copy = tempfile::tempdir().unwrap();
+            copy_files(killed.path(), copy.path());
+            let store = open(copy.path(), &accepting());
+            let left = whole_partition(&store);
+            assert_eq!(left[0].record.as_ref(), b"before");
+            assert!(left[1..].iter().all(|stored| stored.record.as_ref() == vec![9; len]));
+            // The store goes on where it was cut.
+            append(&store, item(100 + records, 0, b"after")).unwrap();
+            append(
+                &store,
+                item(99 + records, u64::from(left.len() as u64 == records + 1), b"after"),
+            )
+            .unwrap();
+            found.insert(left.len() as u64 - 1);
+        }
+        assert!(found.contains(&0) && found.contains(&records), "{found:?}");
+        assert_eq!(found.len() > 2, len < 4096, "{found:?}");
+    }
+}
+
+/// Bytes of the file up to the last one that is not zero.
+fn sealed_bytes(path: &Path) -> usize {
+    let file = std::fs::read(path.join("db")).unwrap();
+    file.iter().rposition(|&byte| byte != 0).unwrap() + 1
+}
+
 #[test]
 fn a_deleted_stream_index_is_built_again() {
     let _alone = alone();

@@ -10,12 +10,11 @@ use std::sync::{Arc, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use ::sled::Batch;
 use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::Shared;
-use super::database::{Database, Fault, panic_text};
+use super::database::{Database, Fault, Frames, panic_text};
 use super::layout::Packer;
 use super::mark::{Floor, Marker, Point};
 use super::open::recover;
@@ -192,7 +191,7 @@ impl Writer {
         let first = (self.last, self.last_leaf);
         let mut accepted = Vec::new();
         let mut bytes = 0;
-        let (batch, waiting) = self.order(database, &mut accepted, &mut bytes);
+        let (frames, waiting) = self.order(database, &mut accepted, &mut bytes);
         if accepted.is_empty() {
             for waiting in waiting {
                 let _ = waiting.answer.send(waiting.answers);
@@ -202,7 +201,7 @@ impl Writer {
         shared.in_flight().extend(waiting);
         let outcome = shared.watch(|| {
             catch_unwind(AssertUnwindSafe(|| {
-                database.apply(&database.log, batch)?;
+                database.append(frames)?;
                 database.make_durable()?;
                 shared.anchor.check().map_err(Fault::Lost)
             }))
@@ -225,11 +224,11 @@ impl Writer {
         database: &Database,
         accepted: &mut Vec<(StreamId, Revision, Offset)>,
         bytes: &mut u64,
-    ) -> (Batch, Vec<Waiting>) {
+    ) -> (Frames, Vec<Waiting>) {
         let streams = self.shared.streams.read().unwrap_or_else(PoisonError::into_inner);
         let record_max = self.shared.layout.record_max;
-        let mut batch = Batch::default();
-        let mut packer = Packer::new(|key, value| batch.insert(key, value));
+        let mut frames = Frames::default();
+        let mut packer = Packer::new(|key, value| frames.add(key, value));
         let mut waiting = Vec::with_capacity(self.taken.len());
         for (items, answer) in self.taken.drain(..) {
             let mut answers = Vec::with_capacity(items.len());
@@ -271,7 +270,7 @@ impl Writer {
         }
         packer.finish();
         drop(packer);
-        (batch, waiting)
+        (frames, waiting)
     }
 
     /// Shows the records to readers, then answers.

@@ -277,6 +277,10 @@ impl IndexStore for Frail {
         self.index().apply(changes, name, position)
     }
 
+    fn write(&self, changes: Vec<IndexChange>) -> Result<(), StoreError> {
+        self.index().write(changes)
+    }
+
     fn position(&self, name: &str) -> Result<Offset, StoreError> {
         self.index().position(name)
     }

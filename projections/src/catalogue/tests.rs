@@ -92,6 +92,10 @@ impl IndexStore for Unreadable {
         self.index.apply(changes, name, position)
     }
 
+    fn write(&self, changes: Vec<IndexChange>) -> Result<(), StoreError> {
+        self.index.write(changes)
+    }
+
     fn position(&self, name: &str) -> Result<Offset, StoreError> {
         self.index.position(name)
     }
@@ -203,7 +207,14 @@ impl World {
             Step::Crash(keys) => {
                 // The first keys of what would have been written, under the position of before.
                 let written = self.store.index().position(NAME).unwrap();
-                let changes: Vec<_> = self.catalogue.lock().delta.changes().take(usize::from(*keys)).collect();
+                let changes: Vec<_> = self
+                    .catalogue
+                    .lock()
+                    .delta
+                    .units()
+                    .take(usize::from(*keys))
+                    .flatten()
+                    .collect();
                 if written > Offset::NONE {
                     self.store.index().apply(changes, NAME, written).unwrap();
                 }
