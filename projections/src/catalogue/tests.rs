@@ -205,19 +205,12 @@ impl World {
             ),
             Step::Checkpoint => self.catalogue.checkpoint().unwrap(),
             Step::Crash(keys) => {
-                // The first keys of what would have been written, under the position of before.
-                let written = self.store.index().position(NAME).unwrap();
-                let changes: Vec<_> = self
-                    .catalogue
-                    .lock()
-                    .delta
-                    .units()
-                    .take(usize::from(*keys))
-                    .flatten()
-                    .collect();
-                if written > Offset::NONE {
-                    self.store.index().apply(changes, NAME, written).unwrap();
-                }
+                // The first of what would have been written; the position is that of before.
+                let changes = {
+                    let state = self.catalogue.lock();
+                    state.delta.units().take(usize::from(*keys)).flatten().collect()
+                };
+                self.store.index().write(changes).unwrap();
                 self.catalogue = Catalogue::open(self.store.index()).unwrap();
             }
             Step::Reopen => {
