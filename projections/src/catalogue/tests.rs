@@ -16,7 +16,7 @@ use flowledger_event_store::{
 };
 use proptest::prelude::*;
 
-use super::{Catalogue, Due, InstanceFilter, NAME, NOTED_MAX};
+use super::{Catalogue, Due, InstanceFilter, NOTED_MAX};
 
 /// What happens next in a random log.
 #[derive(Clone, Debug)]
