@@ -87,8 +87,8 @@ where
     E: Encode<Ids>,
 {
     // Most records fit, so the bytes are not copied while they grow.
-    let mut encoder = Encoder::new(Vec::with_capacity(512));
-    let write = |encoder: &mut Encoder<Vec<u8>>| -> Result<(), minicbor::encode::Error<Infallible>> {
+    let mut encoder = Encoder::new(Bytes(Vec::with_capacity(512)));
+    let write = |encoder: &mut Encoder<Bytes>| -> Result<(), minicbor::encode::Error<Infallible>> {
         let Envelope {
             stream,
             version,
@@ -128,7 +128,20 @@ where
         Ok(())
     };
     write(&mut encoder).map_err(CodecError::Unwritable)?;
-    Ok(encoder.into_writer())
+    Ok(encoder.into_writer().0)
+}
+
+/// The bytes of a record that is being written. Most come one to nine at a time, so each write is inlined.
+struct Bytes(Vec<u8>);
+
+impl minicbor::encode::Write for Bytes {
+    type Error = Infallible;
+
+    #[inline]
+    fn write_all(&mut self, bytes: &[u8]) -> Result<(), Infallible> {
+        self.0.extend_from_slice(bytes);
+        Ok(())
+    }
 }
 
 /// Reads the bytes of a record.
