@@ -10,6 +10,7 @@ mod database;
 mod fault;
 mod first_look;
 mod fit;
+mod gather;
 mod index;
 mod layout;
 mod mark;
@@ -38,6 +39,7 @@ pub use self::damaged::DamagedStore;
 use self::database::{Database, panic_text, unreadable};
 pub use self::fault::{Faults, Step};
 use self::first_look::{first_look, report};
+use self::gather::Door;
 pub use self::index::SledIndex;
 use self::mark::{Found, Marker, Point, Progress};
 pub use self::new_store::NewStore;
@@ -65,6 +67,9 @@ pub struct SledOptions {
     pub batch_records: usize,
     /// Bytes of records after which a commit takes no further request.
     pub batch_bytes: usize,
+    /// How long a commit waits at most for callers that were just answered, so that they share its sync: a quarter of the time
+    /// the last commit took, and not more than this. Zero: it never waits.
+    pub gather_limit: Duration,
     /// Records after which the stream index is written out; as many are read again after a crash.
     pub checkpoint_records: usize,
     /// How long a commit may take before the store refuses commands.
@@ -90,6 +95,7 @@ impl Default for SledOptions {
             queue: 1024,
             batch_records: 1024,
             batch_bytes: 1 << 20,
+            gather_limit: Duration::from_millis(5),
             checkpoint_records: 1 << 18,
             commit_limit: Duration::from_secs(30),
             flush_delay: Duration::ZERO,
@@ -154,6 +160,8 @@ struct Shared {
     has_misfit: AtomicBool,
     /// Locked by the writer except while it is at the disk.
     queue: Mutex<mpsc::Receiver<Request>>,
+    /// Where the writer waits for callers to come back.
+    door: Door,
     in_flight: Mutex<Vec<Waiting>>,
     started: Instant,
     /// Milliseconds after `started` at which the writer went to the disk; 0 when it is not there.
@@ -234,6 +242,7 @@ impl SledStore {
             misfit: Mutex::default(),
             has_misfit: AtomicBool::new(false),
             queue: Mutex::new(queue),
+            door: Door::default(),
             in_flight: Mutex::default(),
             started: Instant::now(),
             at_disk_since: AtomicU64::new(0),
@@ -321,7 +330,10 @@ impl SledStore {
             room,
         };
         match requests.send(request).await {
-            Ok(()) => Ok(answered),
+            Ok(()) => {
+                self.shared.door.entered(requests.max_capacity() - requests.capacity());
+                Ok(answered)
+            }
             Err(_) => Err(AppendError::Unavailable(self.shared.why_not_ready())),
         }
     }

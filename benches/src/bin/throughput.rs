@@ -61,10 +61,14 @@ enum Mode {
     Floor,
     /// The event store on sled.
     Store,
+    /// The same, waiting for nobody before a commit.
+    StoreAtOnce,
     /// The engine on a store that computes no leaf hashes and keeps no mark: what it would be without proofs.
     Bare,
     /// The whole engine.
     Engine,
+    /// The same on a store that waits for nobody before a commit.
+    EngineAtOnce,
     /// The same with proofs in use: the Merkle tree is kept up, and a checkpoint signed and saved twice a second.
     Proven,
     /// The statements of the reference engine, on PostgreSQL.
@@ -78,22 +82,25 @@ enum Mode {
 impl Mode {
     /// The one place that knows how each mode is set up.
     fn target(self, directory: &Path, arguments: &Arguments, shared: &Shared) -> Arc<dyn Target> {
-        let options = SledOptions {
+        let mut options = SledOptions {
             flush_delay: Duration::from_micros(arguments.flush_delay_us),
             ..SledOptions::default()
         };
+        if matches!(self, Self::StoreAtOnce | Self::EngineAtOnce) {
+            options.gather_limit = Duration::ZERO;
+        }
         let records = shared.records.clone();
         match self {
             Self::Floor => Arc::new(FloorTarget {
                 floor: Floor::create(directory, &options),
                 records,
             }),
-            Self::Store => {
+            Self::Store | Self::StoreAtOnce => {
                 let store = SledStore::open(directory, options).expect("a new store");
                 Arc::new(StoreTarget { store, records })
             }
             Self::Bare => Arc::new(proofs::bare(directory, options, arguments.workload)),
-            Self::Engine => Arc::new(Work::open(directory, options, arguments.workload)),
+            Self::Engine | Self::EngineAtOnce => Arc::new(Work::open(directory, options, arguments.workload)),
             Self::Proven => Arc::new(Proven::open(directory, options, arguments.workload)),
             Self::Reference => shared.baseline(arguments, true),
             Self::Handwritten => shared.baseline(arguments, false),

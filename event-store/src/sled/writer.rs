@@ -15,6 +15,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::Shared;
 use super::database::{Database, Fault, Frames, panic_text};
+use super::gather::Gatherer;
 use super::layout::Packer;
 use super::mark::{Floor, Marker, Point};
 use super::open::recover;
@@ -90,6 +91,7 @@ pub(super) struct Writer {
     last: Offset,
     /// The leaf hash of the record at `last`.
     last_leaf: [u8; 32],
+    gatherer: Gatherer,
     checkpointer: Checkpointer,
     marker: Marker,
     /// How often the database has been opened again.
@@ -119,6 +121,7 @@ impl Writer {
             revisions: Revisions::default(),
             last: last.offset,
             last_leaf: last.leaf,
+            gatherer: Gatherer::default(),
             checkpointer: Checkpointer::start(shared)?,
             marker,
             generation: 0,
@@ -147,11 +150,16 @@ impl Writer {
         self.shut_down();
     }
 
-    /// Waits for a request and takes what else is there, up to the bounds of a commit. False: there will be no more.
+    /// Waits for a request, and a little for more, and takes what is there, up to the bounds of a commit. False: there will be no more.
     fn take_requests(&mut self) -> bool {
         let options = &self.shared.options;
         let mut queue = self.shared.queue.lock().unwrap_or_else(PoisonError::into_inner);
         let mut request = queue.blocking_recv();
+        if request.is_some() {
+            let most = options.batch_records.min(queue.max_capacity());
+            let gatherer = &mut self.gatherer;
+            gatherer.wait(&self.shared.door, most, options.gather_limit, || queue.len() + 1);
+        }
         let (mut records, mut bytes) = (0, 0);
         while let Some(taken) = request.take() {
             match taken {
@@ -198,7 +206,9 @@ impl Writer {
             }
             return;
         }
+        let answered = waiting.len();
         shared.in_flight().extend(waiting);
+        let begun = Instant::now();
         let outcome = shared.watch(|| {
             catch_unwind(AssertUnwindSafe(|| {
                 database.append(frames)?;
@@ -209,7 +219,12 @@ impl Writer {
         });
         drop(guard);
         match outcome {
-            Ok(()) => self.publish(&accepted, bytes),
+            Ok(()) => {
+                let took = begun.elapsed();
+                let waiting = shared.queue.lock().unwrap_or_else(PoisonError::into_inner).len();
+                self.gatherer.note(answered, waiting, took);
+                self.publish(&accepted, bytes);
+            }
             Err(fault) => {
                 (self.last, self.last_leaf) = first;
                 self.revisions = Revisions::default();
