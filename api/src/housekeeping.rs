@@ -132,7 +132,7 @@ fn look_after_catalogue(executor: &Executor) -> bool {
         let _ = pollster::block_on(executor.catalogue.catch_up(&*executor.store.events));
     }
     if due != Due::Nothing {
-        let _ = executor.catalogue.checkpoint();
+        let _ = executor.catalogue.checkpoint_beside_commits();
     }
     due != Due::Nothing
 }

@@ -12,6 +12,8 @@ mod tests;
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
 
 use flowledger_engine_core::codec::{self, CodecError};
 use flowledger_engine_core::event::{AnyRecord, InstanceRecord, ModuleRecord};
@@ -47,7 +49,11 @@ const NOTED_MAX: usize = 1 << 16;
 /// Records read from the log at a time.
 const READ_BATCH: usize = 1_000;
 /// Keys written to the index at a time.
-const WRITE_STEP: usize = 64;
+const WRITE_STEP: usize = 16;
+/// How long log and processor are left to the commits after a step, where they are not to be held up.
+const WRITE_PAUSE: Duration = Duration::from_micros(200);
+/// Records noted at which there is no time for that.
+const NOTED_LATE: usize = NOTED_MAX / 2;
 /// Bytes of keys and values written to the index at a time, or a little more.
 const WRITE_BYTES: usize = 8 << 10;
 /// Entries looked at for one page of a list.
@@ -328,11 +334,23 @@ impl Catalogue {
         })
     }
 
-    /// Writes the delta to the index. Look-ups and notes go on meanwhile.
+    /// Writes the delta to the index, as fast as it can. Look-ups and notes go on meanwhile.
     ///
     /// # Errors
     /// An index that cannot be written; nothing is lost, the delta stays.
     pub fn checkpoint(&self) -> Result<(), CatalogueError> {
+        self.checkpoint_with(Duration::ZERO)
+    }
+
+    /// Writes the delta to the index with pauses, so that commits wait less for it.
+    ///
+    /// # Errors
+    /// As [`Catalogue::checkpoint`].
+    pub fn checkpoint_beside_commits(&self) -> Result<(), CatalogueError> {
+        self.checkpoint_with(WRITE_PAUSE)
+    }
+
+    fn checkpoint_with(&self, pause: Duration) -> Result<(), CatalogueError> {
         let (delta, written, position) = {
             let mut state = self.lock();
             self.settle(&mut state)?;
@@ -342,7 +360,7 @@ impl Catalogue {
             state.writing = Arc::new(std::mem::take(&mut state.delta));
             (state.writing.clone(), state.written, state.applied)
         };
-        let outcome = self.write_out(&delta, written, position);
+        let outcome = self.write_out(&delta, written, position, pause);
         let mut state = self.lock();
         let writing = std::mem::take(&mut state.writing);
         match outcome {
@@ -363,7 +381,7 @@ impl Catalogue {
     /// Writes a delta in small steps, beside the commits. The position moves behind the last step;
     /// after a crash before it, the records from the old position are taken in again: entries that have them already stay, and
     /// are put on their lists once more.
-    fn write_out(&self, delta: &Delta, written: u64, position: u64) -> Result<(), StoreError> {
+    fn write_out(&self, delta: &Delta, written: u64, position: u64, pause: Duration) -> Result<(), StoreError> {
         let marker = key::numbered(&[PREFIX, b'w'], position);
         let mut units = delta.units().peekable();
         for number in 0u64.. {
@@ -390,6 +408,9 @@ impl Catalogue {
                 self.index.apply(step, NAME, Offset::new(written))?;
             } else {
                 self.index.write(step)?;
+            }
+            if !pause.is_zero() && self.noted().len() < NOTED_LATE {
+                thread::sleep(pause);
             }
         }
         self.index.apply(vec![(marker, None)], NAME, Offset::new(position))

@@ -28,7 +28,9 @@ enum Step {
     Commit(usize),
     Complete(usize),
     Terminate(usize),
-    Checkpoint,
+    Checkpoint {
+        is_beside_commits: bool,
+    },
     /// Written out in part only, then opened again.
     Crash(u8),
     Reopen,
@@ -41,7 +43,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         3 => any::<usize>().prop_map(Step::Commit),
         2 => any::<usize>().prop_map(Step::Complete),
         2 => any::<usize>().prop_map(Step::Terminate),
-        1 => Just(Step::Checkpoint),
+        1 => any::<bool>().prop_map(|is_beside_commits| Step::Checkpoint { is_beside_commits }),
         1 => (0u8..12).prop_map(Step::Crash),
         1 => Just(Step::Reopen),
         1 => Just(Step::Rebuild),
@@ -203,7 +205,12 @@ impl World {
                 )),
                 tells,
             ),
-            Step::Checkpoint => self.catalogue.checkpoint().unwrap(),
+            Step::Checkpoint {
+                is_beside_commits: false,
+            } => self.catalogue.checkpoint().unwrap(),
+            Step::Checkpoint {
+                is_beside_commits: true,
+            } => self.catalogue.checkpoint_beside_commits().unwrap(),
             Step::Crash(keys) => {
                 // The first of what would have been written; the position is that of before.
                 let changes = {
@@ -320,7 +327,9 @@ fn what_is_written_out_in_part_before_a_crash_is_listed_all_the_same() {
         let steps = [
             Step::Start { module: 0, tenant: 0 },
             Step::Start { module: 0, tenant: 1 },
-            Step::Checkpoint,
+            Step::Checkpoint {
+                is_beside_commits: false,
+            },
             Step::Start { module: 1, tenant: 0 },
             Step::Complete(0),
             Step::Start { module: 0, tenant: 1 },
