@@ -68,7 +68,7 @@ pub struct SledOptions {
     /// Bytes of records after which a commit takes no further request.
     pub batch_bytes: usize,
     /// How long a commit waits at most for callers that were just answered, so that they share its sync: a quarter of the time
-    /// the last commit took, and not more than this. Zero: it never waits.
+    /// the last commit took, and not more than this, as long as more is answered that way. Zero: it never waits.
     pub gather_limit: Duration,
     /// Records after which the stream index is written out; as many are read again after a crash.
     pub checkpoint_records: usize,

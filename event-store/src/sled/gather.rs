@@ -2,7 +2,8 @@
 //!
 //! Whoever calls again as soon as it is answered comes a moment too late for the commit that is about to begin, and waits for all
 //! of it and then for its own. Two groups of callers then take turns at the disk, each with half of what one sync could carry.
-//! Waiting is worth it where callers come back in a fraction of the time that a commit takes; where they do not, it is seldom tried.
+//! Waiting is worth it where callers come back in a fraction of the time that a commit takes, and where the processor has time for
+//! it. So it is tried now and then, and done as long as more is answered with it than without.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,8 +16,17 @@ const PATIENCE: u32 = 4;
 /// The part of the callers that need not be there: one in so many.
 const STRAGGLERS: usize = 8;
 
-/// Most commits without waiting after it was of no use.
+/// Most commits without waiting after the callers did not come.
 const PAUSE_MAX: u32 = 255;
+
+/// Commits of a stretch, in which is gathered or not.
+const STRETCH: u32 = 32;
+
+/// One in so many stretches tries what seemed worse.
+const TRIAL: u32 = 8;
+
+/// By how much more must be answered with gathering than without.
+const WORTH: f64 = 1.05;
 
 /// Where callers tell the writer that they are there.
 #[derive(Default)]
@@ -51,6 +61,66 @@ pub(super) struct Gatherer {
     pause: u32,
     /// How many are still to pass.
     skipped: u32,
+    trials: Trials,
+}
+
+/// Whether to gather: stretches of commits with and without, and how much was answered in them.
+struct Trials {
+    gathers: bool,
+    commits: u32,
+    answered: usize,
+    since: Instant,
+    stretches: u32,
+    /// Answered per second without gathering, as far as known.
+    at_once: Option<f64>,
+    /// And with it.
+    gathering: Option<f64>,
+}
+
+impl Default for Trials {
+    fn default() -> Self {
+        Self {
+            gathers: true,
+            commits: 0,
+            answered: 0,
+            since: Instant::now(),
+            stretches: 0,
+            at_once: None,
+            gathering: None,
+        }
+    }
+}
+
+impl Trials {
+    fn note(&mut self, answered: usize, now: Instant) {
+        self.answered += answered;
+        self.commits += 1;
+        if self.commits < STRETCH {
+            return;
+        }
+        let seconds = now.duration_since(self.since).as_secs_f64().max(1e-9);
+        #[allow(clippy::cast_precision_loss, reason = "a rate")]
+        let rate = self.answered as f64 / seconds;
+        let known = if self.gathers {
+            &mut self.gathering
+        } else {
+            &mut self.at_once
+        };
+        *known = Some(known.map_or(rate, |known| f64::midpoint(known, rate)));
+        let is_worth_it = match (self.at_once, self.gathering) {
+            (Some(at_once), Some(gathering)) => gathering > at_once * WORTH,
+            // What is not known yet comes next.
+            (_, gathering) => gathering.is_none(),
+        };
+        self.stretches = (self.stretches + 1) % TRIAL;
+        *self = Self {
+            gathers: is_worth_it != (self.stretches == 0),
+            commits: 0,
+            answered: 0,
+            since: now,
+            ..*self
+        };
+    }
 }
 
 impl Gatherer {
@@ -58,13 +128,14 @@ impl Gatherer {
     pub(super) fn note(&mut self, answered: usize, waiting: usize, took: Duration) {
         self.callers = answered + waiting;
         self.took = took;
+        self.trials.note(answered, Instant::now());
     }
 
     /// Waits until most callers are there, the `most` a commit takes, or for a part of the time a commit takes, at most
     /// `limit`. `here` tells how many are.
     pub(super) fn wait(&mut self, door: &Door, most: usize, limit: Duration, here: impl Fn() -> usize) {
         let wanted = (self.callers - self.callers / STRAGGLERS).min(most);
-        if here() >= wanted {
+        if !self.trials.gathers || here() >= wanted {
             return;
         }
         if self.skipped > 0 {
@@ -99,6 +170,32 @@ impl Gatherer {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Of so many stretches, how many gathered, where so many are answered a second without and with.
+    fn gathered(stretches: u32, trials: &mut Trials, rates: [u64; 2]) -> u32 {
+        let mut now = trials.since;
+        let mut gathered = 0;
+        for _ in 0..stretches {
+            gathered += u32::from(trials.gathers);
+            let rate = rates[usize::from(trials.gathers)];
+            for _ in 0..STRETCH {
+                now += Duration::from_micros(1_000_000 * 10 / rate);
+                trials.note(10, now);
+            }
+        }
+        gathered
+    }
+
+    #[test]
+    fn it_is_gathered_as_long_as_more_is_answered_with_it() {
+        let mut trials = Trials::default();
+        assert!(gathered(800, &mut trials, [1_000, 2_000]) >= 690);
+        // The load changes, and with it what is better.
+        assert!(gathered(800, &mut trials, [3_000, 2_900]) <= 110);
+        assert!(gathered(800, &mut trials, [20_000, 40_000]) >= 650);
+        // Where it makes no difference, nobody is held up.
+        assert!(gathered(800, &mut trials, [500, 500]) <= 110);
+    }
 
     const NEVER: Duration = Duration::from_secs(3600);
 
@@ -172,11 +269,15 @@ mod tests {
             }
         }
         assert_eq!(tries, [0, 2, 6, 14, 30, 62, 126, 254, 510, 766]);
-        // Once it is of use, it is done every time.
-        gatherer.skipped = 0;
-        let here = AtomicUsize::new(0);
+        // Once it is of use, it is soon done every time.
         gatherer.took = NEVER;
-        gatherer.wait(&door, 1000, NEVER, || here.fetch_add(13, Ordering::SeqCst) + 1);
-        assert_eq!((gatherer.pause, gatherer.skipped), (0, 0));
+        let mut commits = 0;
+        while gatherer.pause > 0 {
+            let looks = AtomicUsize::new(0);
+            // One that is there, and at the second look all others.
+            gatherer.wait(&door, 1000, NEVER, || 1 + 13 * looks.fetch_add(1, Ordering::SeqCst));
+            commits += 1;
+        }
+        assert!(commits < 2 * 256, "{commits}");
     }
 }

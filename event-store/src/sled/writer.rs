@@ -155,7 +155,7 @@ impl Writer {
         let options = &self.shared.options;
         let mut queue = self.shared.queue.lock().unwrap_or_else(PoisonError::into_inner);
         let mut request = queue.blocking_recv();
-        if request.is_some() {
+        if matches!(request, Some(Request::Append { .. })) {
             let most = options.batch_records.min(queue.max_capacity());
             let gatherer = &mut self.gatherer;
             gatherer.wait(&self.shared.door, most, options.gather_limit, || queue.len() + 1);
