@@ -95,6 +95,17 @@ pub fn number(value: f64) -> String {
     if value < -0.5 { format!("-{text}") } else { text }
 }
 
+/// A figure that must fit over a bar: thousands from ten on as `39.6k`.
+fn short(value: f64) -> String {
+    if value < 9_999.5 {
+        number(value)
+    } else if value < 99_950.0 {
+        format!("{:.1}k", value / 1e3)
+    } else {
+        format!("{:.0}k", value / 1e3)
+    }
+}
+
 /// Bars side by side, a group for each label.
 #[allow(clippy::cast_precision_loss, reason = "places on a picture")]
 pub fn bars(title: &str, labels: &[String], series: &[Series]) -> String {
@@ -121,7 +132,7 @@ pub fn bars(title: &str, labels: &[String], series: &[Series]) -> String {
                 r#"<text x="{:.1}" y="{:.1}" font-size="9" text-anchor="middle">{}</text>"#,
                 x + bar / 2.0 - 1.0,
                 y - 3.0,
-                number(value)
+                short(value)
             );
         }
         let _ = writeln!(
