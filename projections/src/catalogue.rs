@@ -378,7 +378,7 @@ impl Catalogue {
         }
     }
 
-    /// Writes a delta in small steps, beside the commits. The position moves behind the last step;
+    /// Writes a delta in small steps, with a pause after each as long as there is time for that. The position moves behind the last step;
     /// after a crash before it, the records from the old position are taken in again: entries that have them already stay, and
     /// are put on their lists once more.
     fn write_out(&self, delta: &Delta, written: u64, position: u64, pause: Duration) -> Result<(), StoreError> {

@@ -57,9 +57,9 @@ pub(super) struct Gatherer {
     callers: usize,
     /// How long the disk took for it.
     took: Duration,
-    /// How many commits pass without waiting after the next time it is of no use.
+    /// How many commits passed, or are to pass, without waiting since the callers last did not come; 0 when they came.
     pause: u32,
-    /// How many are still to pass.
+    /// How many of them are still to pass.
     skipped: u32,
     trials: Trials,
 }
