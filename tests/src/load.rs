@@ -129,6 +129,8 @@ pub struct Work {
     pub commands: u64,
     /// Of a hundred answered commands so many are asked a receipt for, and a fifth as many times a checkpoint is signed.
     pub receipts: u64,
+    /// Of a hundred commits so many bring up to two megabytes.
+    pub large: u64,
     /// Whether the process ends without a word as soon as the last command was given, while others are in hand.
     pub ends_abruptly: bool,
     /// Whether backups are made beside the data directory, now and then, while commands go on.
@@ -182,6 +184,7 @@ pub fn work(dir: &Path, load: Work) {
                     name: format!("r{round}-c{client}"),
                     given: 0,
                     receipts: load.receipts,
+                    large: load.large,
                     ends_abruptly: load.ends_abruptly,
                     backup: (load.backs_up && client == 0).then(|| backup_of(dir)),
                     left,
@@ -243,6 +246,7 @@ struct Client<'e> {
     name: String,
     given: u64,
     receipts: u64,
+    large: u64,
     ends_abruptly: bool,
     backup: Option<PathBuf>,
     /// Commands that all clients together may still give.
@@ -342,7 +346,11 @@ impl Client<'_> {
         let mut param = CommitTaskParam::new(&id, &task)
             .variable("n", n)
             .command_id(&command_id);
-        if self.dice.percent(10) {
+        if self.dice.percent(self.large) {
+            // As much as several of sled's segments.
+            let text = "x".repeat(50_000 + self.dice.index(2_000_000));
+            param = param.variable("filling", text);
+        } else if self.dice.percent(10) {
             // Around and beyond the size of a frame.
             let text = "x".repeat(3_800 + self.dice.index(6_000));
             param = param.variable("filling", text);

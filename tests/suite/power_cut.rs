@@ -53,6 +53,30 @@ fn nothing_acknowledged_is_lost_in_a_power_cut() {
 }
 
 #[test]
+fn nothing_acknowledged_is_lost_in_a_power_cut_of_large_commits() {
+    let arguments = [
+        "--images",
+        "60",
+        "--lives",
+        "2",
+        "--commands",
+        "60",
+        "--large",
+        "15",
+        "--seed",
+        "2",
+    ];
+    let Some((output, text)) = power_cut(&arguments) else {
+        return;
+    };
+    assert!(output.status.success(), "{text}");
+    assert_eq!(
+        (figure(&text, "images"), figure(&text, "lost"), figure(&text, "faults")),
+        (60, 0, 0)
+    );
+}
+
+#[test]
 fn omitted_syncs_are_found() {
     for defect in ["log-sync", "directory-sync", "other-file-sync"] {
         let arguments = ["--images", "24", "--lives", "1", "--commands", "80", "--defect", defect];

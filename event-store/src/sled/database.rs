@@ -4,18 +4,20 @@ use std::fs::File;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use ::sled::{Batch, Db, IVec, Mode, Tree};
+use ::sled::{Db, IVec, Mode, Tree};
 
 use super::SledOptions;
 use super::anchor::Anchor;
 use super::fault::Step;
 use super::layout::{
-    FORMAT, block_key, block_of, block_place, block_start, decode_block, decode_manifest, encode_manifest, entries,
-    frame_key, frame_offset,
+    BLOCK_LEN, FORMAT, block_key, block_of, block_place, block_start, decode_block, decode_manifest, encode_manifest,
+    entries, frame_key, frame_offset,
 };
 use super::mark::Point;
 use super::waker::Waker;
@@ -80,21 +82,20 @@ pub(super) struct Database {
     file: File,
     path: PathBuf,
     options: SledOptions,
+    /// Bytes of keys and values given to sled since it was last synced.
+    unsynced: AtomicUsize,
+    /// Held during a sync; why one has failed.
+    failed_sync: Mutex<Option<String>>,
 }
 
 /// What a commit puts into the log, in order.
 #[derive(Default)]
-pub(super) struct Frames {
-    frames: Vec<(IVec, IVec)>,
-    /// A large record's are among them.
-    has_pieces: bool,
-}
+pub(super) struct Frames(Vec<(IVec, IVec)>);
 
 impl Frames {
     /// Adds a frame, or a piece of the one before.
     pub(super) fn add(&mut self, key: &[u8], value: &[u8]) {
-        self.has_pieces |= frame_offset(key).is_none();
-        self.frames.push((key.into(), value.into()));
+        self.0.push((key.into(), value.into()));
     }
 }
 
@@ -103,6 +104,13 @@ pub(super) const FILE: &str = "db";
 
 /// The file in which sled keeps its settings.
 pub(super) const SETTINGS: &str = "conf";
+
+/// Bytes given to sled after which it is synced, whoever gave them.
+///
+/// sled takes what it has written for durable, and says so in the headers of its segments of 512 KiB: of what a later header says
+/// that it is there, a recovery checks nothing, and a segment whose pages were moved is written over. So less than a segment may be
+/// unsynced at any time. Of large values sled writes three times their bytes, of small ones five times.
+const UNSYNCED_MAX: usize = 96 << 10;
 
 const MANIFEST: &[u8] = b"manifest";
 const PROVEN: &[u8] = b"proven";
@@ -153,6 +161,8 @@ impl Database {
             file,
             path: path.to_owned(),
             options,
+            unsynced: AtomicUsize::new(0),
+            failed_sync: Mutex::default(),
         })
     }
 
@@ -186,40 +196,68 @@ impl Database {
         Ok(layout)
     }
 
-    /// Puts frames into the log, without making them durable.
+    /// Puts frames into the log. Makes them durable only where there are many.
     ///
     /// One after the other: sled takes a batch as a unit, but lets nobody else in meanwhile and writes its file twice. A crash
-    /// leaves a beginning of them, which is a beginning of the records. Only a large record must be there whole or not at all.
+    /// leaves a beginning of them, which is a beginning of the records: of a large one the pieces come first, and without the
+    /// frame they are nothing.
     pub(super) fn append(&self, frames: Frames) -> Result<(), Fault> {
-        let Frames { frames, has_pieces } = frames;
-        self.watched(Step::Apply, || {
-            if has_pieces {
-                let mut batch = Batch::default();
-                for (key, value) in frames {
-                    batch.insert(key, value);
-                }
-                return self.log.apply_batch(batch).map_err(io_error);
+        let mut held = None;
+        for (key, value) in frames.0 {
+            if frame_offset(&key).is_none() {
+                self.put(&self.log, &key, value)?;
+            } else if let Some((key, value)) = held.replace((key, value)) {
+                self.put(&self.log, &key, value)?;
             }
-            for (key, value) in frames {
-                self.log.insert(key, value).map_err(io_error)?;
-            }
-            Ok(())
-        })
-        .map_err(Fault::Write)
+        }
+        held.map_or(Ok(()), |(key, value): (IVec, IVec)| self.put(&self.log, &key, value))
     }
 
-    /// Sets one key, without making it durable.
-    pub(super) fn put(&self, tree: &Tree, key: &[u8], value: &[u8]) -> Result<(), Fault> {
+    /// Removes the pieces behind the last record, whose frame a crash has kept from the log.
+    pub(super) fn remove_pieces_after(&self, head: Offset) -> Result<(), Fault> {
+        let behind = frame_key(Offset::new(head.get().saturating_add(1)));
+        for key in self.log.range(behind..).keys() {
+            let key = key.map_err(|e| Fault::Write(self.error("the log's end", e).told()))?;
+            self.watched(Step::Apply, || self.log.remove(&key).map(drop).map_err(io_error))
+                .map_err(Fault::Write)?;
+            self.given(key.len())?;
+        }
+        Ok(())
+    }
+
+    /// Sets one key. Makes it durable only with much else.
+    pub(super) fn put(&self, tree: &Tree, key: &[u8], value: impl Into<IVec>) -> Result<(), Fault> {
+        let value = value.into();
+        let bytes = key.len() + value.len();
         self.watched(Step::Apply, || tree.insert(key, value).map(drop).map_err(io_error))
-            .map_err(Fault::Write)
+            .map_err(Fault::Write)?;
+        self.given(bytes)
+    }
+
+    /// Counts what sled was given, and has it synced now and then.
+    pub(super) fn given(&self, bytes: usize) -> Result<(), Fault> {
+        if self.unsynced.fetch_add(bytes, Ordering::Relaxed) + bytes < UNSYNCED_MAX {
+            return Ok(());
+        }
+        self.make_durable()
     }
 
     /// Makes everything applied so far survive a power cut. sled's flush does not sync on Linux, so this does.
     pub(super) fn make_durable(&self) -> Result<(), Fault> {
+        // One after the other: the system tells only one of several callers of a failed sync, and no later one may count.
+        let mut failed = self.failed_sync.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(why) = &*failed {
+            return Err(Fault::Sync(why.clone()));
+        }
+        // Before: what is given meanwhile may or may not be among it.
+        self.unsynced.store(0, Ordering::Relaxed);
         self.watched(Step::Flush, || self.db.flush().map(drop).map_err(io_error))
             .map_err(Fault::Write)?;
-        self.watched(Step::Sync, || self.file.sync_data())
-            .map_err(Fault::Sync)?;
+        if let Err(why) = self.watched(Step::Sync, || self.file.sync_data()) {
+            *failed = Some(why.clone());
+            return Err(Fault::Sync(why));
+        }
+        drop(failed);
         if !self.options.flush_delay.is_zero() {
             thread::sleep(self.options.flush_delay);
         }
@@ -261,27 +299,30 @@ impl Database {
 
     /// The offset of the last record in the log, durable or not.
     pub(super) fn last_offset(&self) -> Result<Offset, StoreError> {
-        let Some((key, value)) = self.log.last().map_err(|e| self.error("the log's end", e))? else {
-            return Ok(Offset::NONE);
-        };
-        let (first, frame) = self.frame_of(&key, value)?;
-        let count = entries(first, &frame)?.try_fold(0, |count, entry| entry.map(|_| count + 1))?;
-        Ok(Offset::new(first.get() + count - 1))
-    }
-
-    /// Turns an entry of the log tree, which may be a piece of a large record, into the frame it belongs to.
-    fn frame_of(&self, key: &[u8], value: IVec) -> Result<(Offset, IVec), StoreError> {
-        if let Some(first) = frame_offset(key) {
-            return Ok((first, value));
+        let error = |e| self.error("the log's end", e);
+        let mut last = self.log.last().map_err(error)?;
+        while let Some((key, value)) = last {
+            let first = key.get(..8).and_then(frame_offset);
+            let first = first.ok_or_else(|| self.damaged("a key of the log".into()))?;
+            let is_frame = frame_offset(&key).is_some();
+            let frame = if is_frame {
+                Some(value)
+            } else {
+                self.log.get(frame_key(first)).map_err(error)?
+            };
+            if let Some(frame) = frame {
+                let count = entries(first, &frame)?.try_fold(0, |count, entry| entry.map(|_| count + 1))?;
+                return Ok(Offset::new(first.get() + count - 1));
+            }
+            // Pieces of a record whose frame is not there.
+            last = self
+                .log
+                .range(..frame_key(first))
+                .next_back()
+                .transpose()
+                .map_err(error)?;
         }
-        let first = key
-            .get(..8)
-            .and_then(frame_offset)
-            .ok_or_else(|| self.damaged("a key of the log".into()))?;
-        let frame = self.log.get(frame_key(first)).map_err(|e| self.error("the log", e))?;
-        frame
-            .map(|frame| (first, frame))
-            .ok_or_else(|| self.damaged(format!("offset {first} is missing")))
+        Ok(Offset::NONE)
     }
 
     /// The frame that has the record at this offset, with the offset of its first record.
@@ -394,7 +435,18 @@ impl Database {
 
     /// How many records the stream index knows of a stream.
     pub(super) fn indexed_revision(&self, stream: &StreamId) -> Result<u64, StoreError> {
-        let blocks = block_key(stream, 0)..=block_key(stream, u32::MAX);
+        // Most streams are new or have one block, and one key is found sooner than the last of several.
+        let key = block_key(stream, 0);
+        let first = self.streams.get(key);
+        let first = first.map_err(|e| self.error(&format!("stream {stream}"), e))?;
+        let first = match first {
+            Some(value) => self.block(stream, &key, &value)?.1.len() as u64,
+            None => 0,
+        };
+        if first < BLOCK_LEN {
+            return Ok(first);
+        }
+        let blocks = key..=block_key(stream, u32::MAX);
         let Some(last) = self.streams.range(blocks).next_back() else {
             return Ok(0);
         };

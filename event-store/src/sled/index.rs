@@ -5,6 +5,7 @@ use std::sync::Arc;
 use ::sled::{Batch, IVec};
 
 use super::Shared;
+use super::database::{Database, Fault};
 use super::layout::frame_offset;
 use crate::error::StoreError;
 use crate::memory::check_index_bounds;
@@ -21,6 +22,10 @@ const CLEAR_STEP: usize = 256;
 
 fn entry_key(key: &[u8]) -> Vec<u8> {
     [b"k", key].concat()
+}
+
+fn bytes_of(key: &[u8], value: Option<&[u8]>) -> usize {
+    key.len() + value.map_or(0, <[u8]>::len)
 }
 
 fn position_key(name: &str) -> Vec<u8> {
@@ -59,26 +64,30 @@ impl IndexStore for SledIndex {
     fn apply(&self, changes: Vec<IndexChange>, name: &str, position: Offset) -> Result<(), StoreError> {
         check_index_bounds(&changes)?;
         let mut batch = Batch::default();
+        let mut bytes = name.len();
         for (key, value) in changes {
+            bytes += bytes_of(&key, value.as_deref());
             match value {
                 Some(value) => batch.insert(entry_key(&key), value),
                 None => batch.remove(entry_key(&key)),
             }
         }
         batch.insert(position_key(name), &position.get().to_be_bytes());
-        self.apply_batch(batch)
+        self.apply_batch(batch, bytes)
     }
 
     fn write(&self, changes: Vec<IndexChange>) -> Result<(), StoreError> {
         check_index_bounds(&changes)?;
         self.shared.read(|database| {
             for (key, value) in changes {
+                let bytes = bytes_of(&key, value.as_deref());
                 let key = entry_key(&key);
                 let written = match value {
                     Some(value) => database.index.insert(key, value),
                     None => database.index.remove(key),
                 };
                 written.map_err(|e| database.error("the index", e))?;
+                self.given(database, bytes)?;
             }
             Ok(())
         })
@@ -101,7 +110,7 @@ impl IndexStore for SledIndex {
     fn clear(&self, name: &str, prefix: &[u8]) -> Result<(), StoreError> {
         let mut batch = Batch::default();
         batch.remove(position_key(name));
-        self.apply_batch(batch)?;
+        self.apply_batch(batch, name.len())?;
         loop {
             let keys: Vec<IVec> = self.shared.read(|database| {
                 let keys = database.index.scan_prefix(entry_key(prefix)).keys().take(CLEAR_STEP);
@@ -111,22 +120,32 @@ impl IndexStore for SledIndex {
             if keys.is_empty() {
                 return Ok(());
             }
+            let bytes = keys.iter().map(|key| key.len()).sum();
             let mut batch = Batch::default();
             for key in keys {
                 batch.remove(key);
             }
-            self.apply_batch(batch)?;
+            self.apply_batch(batch, bytes)?;
         }
     }
 }
 
 impl SledIndex {
-    fn apply_batch(&self, batch: Batch) -> Result<(), StoreError> {
+    fn apply_batch(&self, batch: Batch, bytes: usize) -> Result<(), StoreError> {
         self.shared.read(|database| {
-            database
-                .index
-                .apply_batch(batch)
-                .map_err(|e| database.error("the index", e))
+            let applied = database.index.apply_batch(batch);
+            applied.map_err(|e| database.error("the index", e))?;
+            self.given(database, bytes)
+        })
+    }
+
+    /// Counts what sled was given. It may be synced for that, and a sync that fails stops the store.
+    fn given(&self, database: &Database, bytes: usize) -> Result<(), StoreError> {
+        database.given(bytes).map_err(|fault| {
+            if let Fault::Sync(why) = &fault {
+                self.shared.stop(fault.kind(), why);
+            }
+            StoreError::Unavailable { why: fault.into_why() }
         })
     }
 }

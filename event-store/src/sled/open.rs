@@ -42,6 +42,7 @@ pub(super) fn recover(
         )));
     }
     database.check(floor.point)?;
+    database.remove_pieces_after(head).map_err(failed)?;
     let point = database.point(head)?;
     let indexed = database.position()?;
     let tail = Tail {
@@ -148,7 +149,7 @@ impl Tail<'_> {
             if next.get() > proven.get() + 1 {
                 let value =
                     rewritten(&value).ok_or_else(|| database.damaged(format!("the frame before offset {next}")))?;
-                database.put(&database.log, &key, &value).map_err(failed)?;
+                database.put(&database.log, &key, value).map_err(failed)?;
             }
         }
         if next.get() != self.head.get() + 1 {

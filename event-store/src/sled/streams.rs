@@ -210,7 +210,7 @@ fn write_blocks(database: &Database, stream: &StreamId, tail: &Tail) -> Result<(
     offsets.extend(&tail.offsets);
     let len = usize::try_from(BLOCK_LEN).unwrap_or(usize::MAX);
     for (block, offsets) in (block..).zip(offsets.chunks(len)) {
-        database.put(&database.streams, &block_key(stream, block), &encode_block(offsets))?;
+        database.put(&database.streams, &block_key(stream, block), encode_block(offsets))?;
     }
     Ok(())
 }

@@ -199,7 +199,8 @@ impl Writer {
         let first = (self.last, self.last_leaf);
         let mut accepted = Vec::new();
         let mut bytes = 0;
-        let (frames, waiting) = self.order(database, &mut accepted, &mut bytes);
+        // It looks into sled, where somebody may be waiting for the disk.
+        let (frames, waiting) = shared.watch(|| self.order(database, &mut accepted, &mut bytes));
         if accepted.is_empty() {
             for waiting in waiting {
                 let _ = waiting.answer.send(waiting.answers);

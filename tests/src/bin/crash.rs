@@ -68,6 +68,7 @@ fn main() -> ExitCode {
                 clients,
                 commands,
                 receipts,
+                large: 0,
                 ends_abruptly: false,
                 backs_up: false,
             },

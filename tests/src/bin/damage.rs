@@ -79,6 +79,7 @@ fn main() -> ExitCode {
                 clients: 6,
                 commands: arguments.commands,
                 receipts: arguments.receipts,
+                large: 0,
                 ends_abruptly: arguments.abruptly,
                 backs_up: false,
             },

@@ -47,6 +47,9 @@ struct Arguments {
     /// Of a hundred answered commands so many are asked a receipt for.
     #[arg(long, default_value_t = 8)]
     receipts: u64,
+    /// Of a hundred commits so many bring up to two megabytes, several of sled's segments.
+    #[arg(long, default_value_t = 0)]
+    large: u64,
     /// Pretends that some syncs were never made: there must be findings then.
     #[arg(long, value_enum, default_value_t = Defect::None)]
     defect: Defect,
@@ -101,6 +104,7 @@ fn main() -> ExitCode {
                 clients,
                 commands,
                 receipts,
+                large,
                 abruptly,
                 ..
             } = arguments;
@@ -110,6 +114,7 @@ fn main() -> ExitCode {
                 clients,
                 commands,
                 receipts,
+                large,
                 ends_abruptly: abruptly,
                 backs_up: true,
             };
@@ -453,6 +458,7 @@ fn live(
         format!("--commands={}", arguments.commands),
     ]);
     child.push(format!("--receipts={}", arguments.receipts));
+    child.push(format!("--large={}", arguments.large));
     if dice.percent(50) {
         child.push("--abruptly".into());
     }
