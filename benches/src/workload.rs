@@ -267,25 +267,24 @@ impl Work {
         self.clients.lock().expect("no panic").get(&client).cloned()
     }
 
-    /// Where a client stands, until it stands elsewhere.
-    fn left(&self, client: u64) -> Position {
-        self.clients
-            .lock()
-            .expect("no panic")
-            .remove(&client)
-            .expect("an instance")
-    }
-
     /// Gives the `number`th command of a client; resolves when it is durable.
     pub async fn command(&self, client: u64, number: u64) {
+        let position = self.clients.lock().expect("no panic").remove(&client);
+        let position = self.step(client, number, position).await;
+        self.clients.lock().expect("no panic").insert(client, position);
+    }
+
+    /// The same for a client that knows where it stands, and then where it stands now.
+    async fn step(&self, client: u64, number: u64, position: Option<Position>) -> Position {
+        let stands = || position.expect("an instance");
         match self.workload.step(number) {
             Start => self.start(client, number).await,
-            Commit(key) => self.commit(client, number, key).await,
-            RollBack => self.roll_back(client, number).await,
+            Commit(key) => self.commit(client, number, stands(), key).await,
+            RollBack => self.roll_back(client, number, stands()).await,
         }
     }
 
-    async fn start(&self, client: u64, number: u64) {
+    async fn start(&self, client: u64, number: u64) -> Position {
         let days = i32::try_from(number / self.workload.commands() % 7).unwrap_or(0);
         let mut param = StartProcessParam::of_module(self.module.clone())
             .variable("applicant", format!("person {}", number % 1_000))
@@ -295,15 +294,13 @@ impl Work {
             .variable("department", "sales");
         param.options.command_id = self.command_id(client, number);
         let started = self.engine.start_process(param).await.expect("a start");
-        let position = Position {
+        Position {
             tasks: open_tasks(&started).collect(),
             instance: started.flow_instance_id.expect("an instance"),
-        };
-        self.clients.lock().expect("no panic").insert(client, position);
+        }
     }
 
-    async fn commit(&self, client: u64, number: u64, key: &str) {
-        let mut position = self.left(client);
+    async fn commit(&self, client: u64, number: u64, mut position: Position, key: &str) -> Position {
         let task = position.tasks.pop_front().expect("an open task");
         let param = CommitTaskParam::new(&position.instance, &task).variable(key, true);
         let mut param = match self.workload {
@@ -313,17 +310,16 @@ impl Work {
         param.options.command_id = self.command_id(client, number);
         let done = self.engine.commit_task(param).await.expect("a commit");
         position.tasks.extend(open_tasks(&done));
-        self.clients.lock().expect("no panic").insert(client, position);
+        position
     }
 
-    async fn roll_back(&self, client: u64, number: u64) {
-        let mut position = self.left(client);
+    async fn roll_back(&self, client: u64, number: u64, mut position: Position) -> Position {
         let task = position.tasks.pop_front().expect("an open task");
         let mut param = RollbackTaskParam::new(&position.instance, &task);
         param.options.command_id = self.command_id(client, number);
         let done = self.engine.rollback_task(param).await.expect("a rollback");
         position.tasks.extend(open_tasks(&done));
-        self.clients.lock().expect("no panic").insert(client, position);
+        position
     }
 }
 
@@ -347,8 +343,9 @@ fn open_tasks(answer: &StartProcessResult) -> impl Iterator<Item = NodeInstanceI
 impl Target for Work {
     fn client(self: Arc<Self>, client: u64, mut turns: Turns) -> Pin<Box<dyn Future<Output = Turns> + Send>> {
         Box::pin(async move {
+            let mut position = None;
             for number in turns.by_ref() {
-                self.command(client, number).await;
+                position = Some(self.step(client, number, position).await);
             }
             turns
         })
