@@ -346,14 +346,18 @@ impl Client<'_> {
         let mut param = CommitTaskParam::new(&id, &task)
             .variable("n", n)
             .command_id(&command_id);
-        if self.dice.percent(self.large) {
+        // Without large ones nothing is drawn for them: a seed gives what it gave before.
+        let filling = if self.large > 0 && self.dice.percent(self.large) {
             // As much as several of sled's segments.
-            let text = "x".repeat(50_000 + self.dice.index(2_000_000));
-            param = param.variable("filling", text);
+            50_000 + self.dice.index(2_000_000)
         } else if self.dice.percent(10) {
             // Around and beyond the size of a frame.
-            let text = "x".repeat(3_800 + self.dice.index(6_000));
-            param = param.variable("filling", text);
+            3_800 + self.dice.index(6_000)
+        } else {
+            0
+        };
+        if filling > 0 {
+            param = param.variable("filling", "x".repeat(filling));
         }
         Ok(Command::Commit(param))
     }

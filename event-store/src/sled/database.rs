@@ -108,8 +108,8 @@ pub(super) const SETTINGS: &str = "conf";
 /// Bytes given to sled after which it is synced, whoever gave them.
 ///
 /// sled takes what it has written for durable, and says so in the headers of its segments of 512 KiB: of what a later header says
-/// that it is there, a recovery checks nothing, and a segment whose pages were moved is written over. So less than a segment may be
-/// unsynced at any time. Of large values sled writes three times their bytes, of small ones five times.
+/// that it is there, a recovery checks nothing, and a segment whose pages were moved is written over. So less than a segment should be
+/// unsynced at any time. Of large values sled writes some three times their bytes, of small ones five times.
 const UNSYNCED_MAX: usize = 96 << 10;
 
 const MANIFEST: &[u8] = b"manifest";

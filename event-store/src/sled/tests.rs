@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use pollster::block_on;
 use proptest::prelude::*;
 
+use super::database::Fault;
 use super::tail::SEGMENT;
 use super::*;
 use crate::contract::{self, Word, append, item, stream_id, whole_partition, whole_stream};
@@ -1076,17 +1077,23 @@ fn sled_is_synced_in_between_where_it_is_given_much() {
     assert_eq!(whole_partition(&store).len(), 900);
 }
 
-/// A sync that failed counts for everybody who waits for one.
+/// The system tells only one of several callers of a failed sync; the store tells all.
 #[test]
 fn no_sync_counts_after_one_that_failed() {
     let _alone = alone();
     let directory = tempfile::tempdir().unwrap();
-    let faults = FailNth::new(3, false, Some(Step::Sync));
-    let options = SledOptions {
-        faults: Some(faults),
-        ..SledOptions::default()
-    };
-    let store = open(directory.path(), &options);
+    let options = failing(FailNth::new(1, false, Some(Step::Sync)));
+    let database = Database::open(directory.path(), &options, 0).unwrap();
+    for _ in 0..3 {
+        assert!(matches!(database.make_durable(), Err(Fault::Sync(why)) if why.contains("on purpose")));
+    }
+}
+
+#[test]
+fn a_sync_that_fails_for_an_index_stops_the_store() {
+    let _alone = alone();
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path(), &failing(FailNth::new(3, false, Some(Step::Sync))));
     append(&store, item(1, 0, b"one")).unwrap();
     let entries = (0..200_u32).map(|key| (key.to_be_bytes().to_vec(), Some(vec![7; 1000])));
     assert!(store.index.write(entries.collect()).is_err());
@@ -1098,6 +1105,13 @@ fn no_sync_counts_after_one_that_failed() {
     drop(store);
     let store = open(directory.path(), &SledOptions::default());
     assert_eq!(whole_stream(&store, 1).len(), 1);
+}
+
+fn failing(faults: Arc<FailNth>) -> SledOptions {
+    SledOptions {
+        faults: Some(faults),
+        ..SledOptions::default()
+    }
 }
 
 /// Fails one call, before or after its effect; counts all.
@@ -1230,12 +1244,7 @@ fn every_failing_call_is_survived() {
 fn a_failed_sync_refuses_commands_until_the_store_is_reopened() {
     let _alone = alone();
     let directory = tempfile::tempdir().unwrap();
-    let faults = FailNth::new(4, false, Some(Step::Sync));
-    let options = SledOptions {
-        faults: Some(faults),
-        ..SledOptions::default()
-    };
-    let store = open(directory.path(), &options);
+    let store = open(directory.path(), &failing(FailNth::new(4, false, Some(Step::Sync))));
     append(&store, item(1, 0, b"one")).unwrap();
     append(&store, item(1, 1, b"two")).unwrap();
     assert!(matches!(
