@@ -387,12 +387,18 @@ impl Executor {
         })
     }
 
+    /// The fold of a stream as of now, if it is in memory.
+    fn cached<D: Streamed>(&self, stream: &[u8; 16]) -> Option<Arc<D>> {
+        if self.in_doubt.holds(stream) {
+            return None;
+        }
+        D::cache(self).get(stream).map(|fold| fold.state)
+    }
+
     /// The fold of a stream as of now.
     pub(crate) async fn load<D: Streamed>(&self, stream: [u8; 16]) -> Result<Arc<D>, EngineError> {
-        if !self.in_doubt.holds(&stream)
-            && let Some(fold) = D::cache(self).get(&stream)
-        {
-            return Ok(fold.state);
+        if let Some(state) = self.cached(&stream) {
+            return Ok(state);
         }
         // Only who is in the lane may fill the cache, so that a slow reader never puts back an older fold.
         let _lane: Lane = self.lanes.enter(stream).await;
@@ -407,10 +413,8 @@ impl Executor {
     /// The fold of another stream, for a command that is in a lane already: it never waits for a second lane, so that no
     /// two commands can wait for each other. The fold is kept where the lane happens to be free.
     async fn load_aside<D: Streamed>(&self, stream: [u8; 16]) -> Result<Arc<D>, EngineError> {
-        if !self.in_doubt.holds(&stream)
-            && let Some(fold) = D::cache(self).get(&stream)
-        {
-            return Ok(fold.state);
+        if let Some(state) = self.cached(&stream) {
+            return Ok(state);
         }
         match self.lanes.try_enter(stream) {
             Some(_lane) => self.load_in_lane(stream).await.map(|fold| fold.state),
@@ -572,7 +576,9 @@ impl Executor {
                 Decision::Ask(question) => question,
                 decision => return Ok(decision),
             };
-            Box::pin(self.answer(question, &mut answers)).await?;
+            if !self.answer_from_memory(&question, &mut answers) {
+                Box::pin(self.answer(question, &mut answers)).await?;
+            }
         }
         Err(too_many_questions().into())
     }
@@ -620,6 +626,22 @@ impl Executor {
             )
             .into()),
         }
+    }
+
+    /// Answers the one question that every start of a module asks, if module and deployment are in memory; false if not.
+    fn answer_from_memory(&self, question: &Question, answers: &mut Answers) -> bool {
+        let Question::LatestDeployment(id) = question else {
+            return false;
+        };
+        let Some(module) = self.cached::<FlowModule>(&id.id().to_bytes()) else {
+            return false;
+        };
+        let latest = module.latest_deployment().map(|latest| &latest.flow_deploy_id);
+        let Some(deployment) = latest.and_then(|latest| self.deployments.get(latest)) else {
+            return false;
+        };
+        answers.latest.insert(id.clone(), standing_in(&module, deployment));
+        true
     }
 
     async fn answer(&self, question: Question, answers: &mut Answers) -> Result<(), EngineError> {
@@ -685,11 +707,8 @@ impl Executor {
         module_id: &FlowModuleId,
         id: &FlowDeployId,
     ) -> Result<ModuleStanding, EngineError> {
-        Ok(match self.deployment_of_module(id, module_id).await? {
-            None => ModuleStanding::Unknown,
-            Some(deployment) if module.is_disabled => ModuleStanding::Offline(deployment),
-            Some(deployment) => ModuleStanding::Online(deployment),
-        })
+        let deployment = self.deployment_of_module(id, module_id).await?;
+        Ok(deployment.map_or(ModuleStanding::Unknown, |deployment| standing_in(module, deployment)))
     }
 
     /// A deployment, compiled; from the cache, or from its module's stream.
@@ -831,6 +850,15 @@ impl Executor {
         if is_time {
             (self.housekeeping)();
         }
+    }
+}
+
+/// How a deployment of a module stands.
+fn standing_in(module: &FlowModule, deployment: Arc<Deployment>) -> ModuleStanding {
+    if module.is_disabled {
+        ModuleStanding::Offline(deployment)
+    } else {
+        ModuleStanding::Online(deployment)
     }
 }
 

@@ -1,13 +1,15 @@
 //! Lanes: one command at a time per stream. A lane is a queue; no lock is held while a command waits for the store.
 
+use std::collections::VecDeque;
 use std::collections::hash_map::Entry;
-use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use foldhash::HashMap;
 use tokio::sync::oneshot;
 
 const SHARDS: usize = 16;
 
+/// Drawn at random or a digest, so that a quick hash is enough.
 type Key = [u8; 16];
 type Waiting = HashMap<Key, VecDeque<oneshot::Sender<Lane>>>;
 

@@ -1,7 +1,8 @@
 //! Where the records of each stream are: a delta in memory, and blocks of offsets on disk that lag behind it.
 
-use std::collections::HashMap;
 use std::sync::Arc;
+
+use foldhash::HashMap;
 
 use super::database::{Database, Fault};
 use super::layout::{BLOCK_LEN, block_key, block_of, block_start, encode_block};
