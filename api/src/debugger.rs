@@ -12,7 +12,7 @@ use flowledger_engine_core::id::{FlowInstanceId, NodeInstanceId};
 use flowledger_engine_core::instance::{FlowIndex, Outcome};
 use flowledger_engine_core::profile::Profile;
 use flowledger_engine_core::result_code::{CodeContext, ResultCode};
-use flowledger_engine_core::variables::InstanceData;
+use flowledger_engine_core::variables::Variables;
 use flowledger_projections::elements::{ElementInstance, UnknownSequenceFlow, elements};
 use flowledger_projections::instance_data::instance_data;
 use flowledger_projections::outline::{OutlineElement, outline};
@@ -287,7 +287,7 @@ impl Debugger {
     }
 
     /// The variables at the position (getInstanceData).
-    pub fn instance_data(&self) -> Vec<InstanceData> {
+    pub fn instance_data(&self) -> Variables {
         instance_data(self.present.state(), FlowIndex::ROOT, true)
     }
 
@@ -311,9 +311,9 @@ impl Debugger {
     }
 
     /// The data a visit of a node was entered with, and the version of the instance that entered it.
-    pub fn entry(&self, id: &NodeInstanceId) -> Option<(Vec<InstanceData>, u64)> {
+    pub fn entry(&self, id: &NodeInstanceId) -> Option<(Variables, u64)> {
         let node = self.present.state().node(id)?;
-        Some((node.entry.variables.to_list(), node.created_version))
+        Some((node.entry.variables.clone(), node.created_version))
     }
 
     /// The elements of the models that run, in flow order, with what has become of them at the position.

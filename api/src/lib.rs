@@ -54,7 +54,7 @@ pub use flowledger_engine_core::profile::Profile;
 pub use flowledger_engine_core::result_code::{CodeClass, CodeContext, CodeEntry, ResultCode, Retry};
 pub use flowledger_engine_core::time::Timestamp;
 pub use flowledger_engine_core::value::Value;
-pub use flowledger_engine_core::variables::InstanceData;
+pub use flowledger_engine_core::variables::{InstanceData, Variables};
 pub use flowledger_event_store as store;
 pub use flowledger_projections::drawing::{DrawingFormat, Look, Mark, Overlay, Theme};
 pub use flowledger_projections::{Date, ElementInstance, FlowInstanceBo, InstanceFilter, NodeInstance, OutlineElement};

@@ -148,9 +148,9 @@ impl Pen {
         self.list(2)?;
         self.optional(id.as_ref(), |pen, id| pen.id(id.id()))?;
         self.list(variables.len())?;
-        for (key, variable) in variables.iter() {
+        for variable in variables {
             self.list(3)?;
-            self.text(key)?;
+            self.text(&variable.key)?;
             self.value(&variable.value)?;
             self.optional_text(variable.data_type.as_ref())?;
         }

@@ -1,6 +1,8 @@
 //! Instance data: variables as callers give them, and the snapshots that node instances carry.
 
 use std::collections::BTreeMap;
+use std::ops::Deref;
+use std::slice;
 use std::sync::Arc;
 
 use minicbor::{Decode, Encode};
@@ -49,20 +51,29 @@ impl InstanceData {
     }
 }
 
-/// The type and value of one variable.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Variable {
-    /// The caller's name for the type.
-    pub data_type: Option<Arc<str>>,
-    /// The value.
-    pub value: Value,
-}
-
-/// All variables at one moment, sorted by key.
+/// All variables at one moment: a list, each key once, in byte order of the keys. JSON: the list.
 ///
 /// Cloning costs a pointer. A change copies the list, which is cheaper than a tree for the tens of variables a flow has.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Variables(Arc<Vec<(Arc<str>, Variable)>>);
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Variables(Arc<Vec<InstanceData>>);
+
+impl Deref for Variables {
+    type Target = [InstanceData];
+
+    fn deref(&self) -> &[InstanceData] {
+        &self.0
+    }
+}
+
+impl<'v> IntoIterator for &'v Variables {
+    type Item = &'v InstanceData;
+    type IntoIter = slice::Iter<'v, InstanceData>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
 
 impl Variables {
     /// These variables, overridden key by key; of one key given twice the later entry wins.
@@ -80,15 +91,11 @@ impl Variables {
             if rest.peek().is_some_and(|next| next.key == change.key) {
                 continue;
             }
-            while let Some(known) = kept.next_if(|(key, _)| *key < change.key) {
+            while let Some(known) = kept.next_if(|known| known.key < change.key) {
                 merged.push(known.clone());
             }
-            let _ = kept.next_if(|(key, _)| *key == change.key);
-            let variable = Variable {
-                data_type: change.data_type.clone(),
-                value: change.value.clone(),
-            };
-            merged.push((change.key.clone(), variable));
+            let _ = kept.next_if(|known| known.key == change.key);
+            merged.push(change.clone());
         }
         merged.extend(kept.cloned());
         Self(Arc::new(merged))
@@ -102,51 +109,21 @@ impl Variables {
             return Vec::new();
         }
         self.iter()
-            .filter(|(key, variable)| base.value(key) != Some(&variable.value))
-            .map(|(key, variable)| InstanceData {
-                key: key.clone(),
-                data_type: variable.data_type.clone(),
-                value: variable.value.clone(),
-            })
+            .filter(|variable| base.value(&variable.key) != Some(&variable.value))
+            .cloned()
             .collect()
     }
 
     /// The value under a key.
     pub fn value(&self, key: &str) -> Option<&Value> {
-        let found = self.0.binary_search_by(|(known, _)| (**known).cmp(key)).ok()?;
-        self.0.get(found).map(|(_, variable)| &variable.value)
-    }
-
-    /// The variables in byte order of their keys.
-    pub fn iter(&self) -> impl Iterator<Item = (&Arc<str>, &Variable)> {
-        self.0.iter().map(|(key, variable)| (key, variable))
-    }
-
-    /// How many there are.
-    pub fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// As the list that the API gives out.
-    pub fn to_list(&self) -> Vec<InstanceData> {
-        self.iter()
-            .map(|(key, variable)| InstanceData {
-                key: key.clone(),
-                data_type: variable.data_type.clone(),
-                value: variable.value.clone(),
-            })
-            .collect()
+        let found = self.0.binary_search_by(|known| (*known.key).cmp(key)).ok()?;
+        self.0.get(found).map(|variable| &variable.value)
     }
 
     /// As a map from key to value.
     pub fn to_map(&self) -> BTreeMap<Arc<str>, Value> {
         self.iter()
-            .map(|(key, variable)| (key.clone(), variable.value.clone()))
+            .map(|variable| (variable.key.clone(), variable.value.clone()))
             .collect()
     }
 }
@@ -165,7 +142,7 @@ impl Transfer {
     pub fn of(&self, variables: &Variables) -> Vec<InstanceData> {
         match self {
             Self::None => Vec::new(),
-            Self::Full => variables.to_list(),
+            Self::Full => variables.to_vec(),
             Self::Part(rules) => rules
                 .iter()
                 .map(|rule| match rule {
@@ -224,6 +201,9 @@ mod tests {
                     prop_assert_eq!(variables.value(key), Some(value));
                 }
                 prop_assert_eq!(variables.value("zz"), None);
+                let told = serde_json::to_value(&variables).unwrap();
+                prop_assert_eq!(told, serde_json::to_value(variables.to_vec()).unwrap());
+                prop_assert!(variables.is_sorted_by(|left, right| left.key < right.key));
             }
         }
     }

@@ -49,19 +49,19 @@ impl Authors {
         let envelope = &record.given.envelope;
         let data = instance_data(&self.state, FlowIndex::ROOT, true);
         let mut before = std::mem::take(&mut self.written);
-        for variable in data {
+        for variable in &data {
             let kept = before
                 .remove(&variable.key)
                 .filter(|written| written.value == variable.value);
             let written = kept.unwrap_or_else(|| Written {
-                value: variable.value,
+                value: variable.value.clone(),
                 version: envelope.version,
                 command_id: envelope.command_id.clone(),
                 task: record.given.command.committed_task().cloned(),
                 operator: envelope.actor.operator.clone(),
                 time: Date::new(envelope.recorded_at, profile),
             });
-            self.written.insert(variable.key, written);
+            self.written.insert(variable.key.clone(), written);
         }
     }
 

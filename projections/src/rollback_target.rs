@@ -7,7 +7,7 @@ use flowledger_engine_core::event::InstanceEvent;
 use flowledger_engine_core::id::{FlowInstanceId, NodeInstanceId};
 use flowledger_engine_core::instance::{self, FlowIndex, FlowInstance};
 use flowledger_engine_core::value::Value;
-use flowledger_engine_core::variables::InstanceData;
+use flowledger_engine_core::variables::{InstanceData, Variables};
 use serde::Serialize;
 
 use crate::View;
@@ -57,7 +57,7 @@ pub struct TargetTask {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub node_instance_id: Option<NodeInstanceId>,
     /// The variables it would have, ordered by key.
-    pub variables: Vec<InstanceData>,
+    pub variables: Variables,
 }
 
 /// A variable that a rollback would change.
@@ -93,7 +93,7 @@ impl RollbackTarget {
                     model_key: task.key.clone(),
                     flow_instance_id: then.flow(task.flow)?.flow_instance_id.clone(),
                     node_instance_id: now.node(&task.id).map(|task| task.id.clone()),
-                    variables: task.entry.variables.to_list(),
+                    variables: task.entry.variables.clone(),
                 })
             })
             .collect();

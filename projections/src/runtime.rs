@@ -9,7 +9,7 @@ use flowledger_engine_core::instance::{BranchIndex, FlowIndex, FlowInstance, Nod
 use flowledger_engine_core::model::element::Properties;
 use flowledger_engine_core::result_code::ResultCode;
 use flowledger_engine_core::value::Value;
-use flowledger_engine_core::variables::{InstanceData, Variables};
+use flowledger_engine_core::variables::Variables;
 use serde::Serialize;
 
 use crate::View;
@@ -26,7 +26,7 @@ pub struct NodeExecuteResult {
     /// The task that waits, the join that waits for other branches, or the end event that was reached.
     pub active_task_instance: NodeInstance,
     /// The variables of this branch, ordered by key.
-    pub variables: Vec<InstanceData>,
+    pub variables: Variables,
 }
 
 /// A variable that branches had changed to different values when they were joined.
@@ -99,7 +99,7 @@ pub struct RuntimeResult {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub active_task_instance: Option<NodeInstance>,
     /// The variables there, ordered by key.
-    pub variables: Vec<InstanceData>,
+    pub variables: Variables,
     /// One entry per branch that the command moved.
     pub node_execute_results: Vec<NodeExecuteResult>,
     /// Variables on which branches that this command joined did not agree.
@@ -158,7 +158,7 @@ impl RuntimeResult {
             flow_deploy_id: None,
             flow_module_id: None,
             active_task_instance: None,
-            variables: Vec::new(),
+            variables: Variables::default(),
             node_execute_results: Vec::new(),
             data_conflicts: Vec::new(),
             compensations: Vec::new(),
@@ -218,7 +218,7 @@ impl RuntimeResult {
             names.push(branch_name(instance, branch));
             self.node_execute_results.push(NodeExecuteResult {
                 active_task_instance: shown,
-                variables: variables.to_list(),
+                variables: variables.clone(),
             });
         }
         self.tell_branches(&names);
@@ -235,7 +235,7 @@ impl RuntimeResult {
                 );
             }
             self.active_task_instance = Some(node.clone());
-            self.variables.clone_from(&first.variables);
+            self.variables = first.variables.clone();
         }
     }
 

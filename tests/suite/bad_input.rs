@@ -1198,7 +1198,7 @@ fn deep_value_of_a_hook_is_a_failure_of_the_hook() {
         .commit_task(CommitTaskParam::new(&instance, &task).variable("a", 2))
         .expect("never fatal");
     let data = engine.get_instance_data(&instance).expect("it is there").variables;
-    assert_eq!(data, [InstanceData::new("a", 2)]);
+    assert_eq!(*data, [InstanceData::new("a", 2)]);
 }
 
 #[test]

@@ -89,7 +89,7 @@ fn assert_one_wins(engine: &BlockingEngine, instance: &FlowInstanceId, params: V
     }
     let data = engine.get_instance_data(instance).expect("the instance has data");
     assert_eq!(
-        data.variables,
+        *data.variables,
         [InstanceData::new("who", i64::try_from(won).unwrap_or(-1))]
     );
 }

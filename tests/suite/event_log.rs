@@ -331,7 +331,7 @@ fn check_ends(engine: &BlockingEngine, records: &[LogRecord], objects: &[Value],
         last.retain(|_, value| !value.is_null());
         let data = engine.get_instance_data(query()).expect("there").variables;
         let mut wanted = BTreeMap::new();
-        for variable in data {
+        for variable in &data {
             let name = format!("variable.{}", variable.key);
             let value = serde_json::from_str(&variable.value.to_string());
             // A number beyond a double is told as text.

@@ -1,7 +1,7 @@
 //! getInstanceData: the variables at the instance's present position.
 
 use flowledger_engine_core::result_code::ResultCode;
-use flowledger_engine_core::variables::InstanceData;
+use flowledger_engine_core::variables::Variables;
 use flowledger_projections::instance_data::instance_data;
 use serde::Serialize;
 
@@ -18,7 +18,7 @@ pub struct InstanceDataListResult {
     /// The code's text.
     pub err_msg: String,
     /// The variables, ordered by key.
-    pub variables: Vec<InstanceData>,
+    pub variables: Variables,
     /// The version of the instance.
     pub version: u64,
 }

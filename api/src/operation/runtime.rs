@@ -133,7 +133,7 @@ impl Engine {
                 profile: self.profile(),
             };
             about.active_task_instance = Some(Box::new(NodeInstance::of(node, state, view)));
-            about.variables = Some(node.entry.variables.to_list());
+            about.variables = Some(node.entry.variables.to_vec());
         }
         Ok(())
     }

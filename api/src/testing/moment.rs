@@ -6,7 +6,7 @@ use flowledger_engine_core::instance::{FlowIndex, FlowInstance, FlowStatus, Node
 use flowledger_engine_core::invariant;
 use flowledger_engine_core::time::Timestamp;
 use flowledger_engine_core::value::Value;
-use flowledger_engine_core::variables::InstanceData;
+use flowledger_engine_core::variables::Variables;
 use flowledger_projections::instance_data::instance_data;
 
 /// An instance at a moment of a run.
@@ -82,17 +82,13 @@ impl Moment<'_> {
     }
 
     /// The variables at the present position.
-    pub fn variables(&self) -> Vec<InstanceData> {
+    pub fn variables(&self) -> Variables {
         instance_data(self.state, FlowIndex::ROOT, true)
     }
 
     /// A variable at the present position.
     pub fn value(&self, key: &str) -> Option<Value> {
-        let variables = self.variables();
-        variables
-            .into_iter()
-            .find(|variable| &*variable.key == key)
-            .map(|variable| variable.value)
+        self.variables().value(key).cloned()
     }
 
     /// The number that a variable holds; `None` where it holds none, or one that no 64-bit float comes near.

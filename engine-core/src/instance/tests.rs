@@ -316,7 +316,7 @@ impl Run {
             .state
             .current_data(FlowIndex::ROOT)
             .iter()
-            .map(|(key, variable)| format!("{key}={}", variable.value))
+            .map(|variable| format!("{}={}", variable.key, variable.value))
             .collect();
         data.join(" ")
     }

@@ -193,8 +193,8 @@ impl Ocel {
             events.push(self.flow_event(position, events.len() + 1, envelope, step, now));
         }
         for (_, flow) in changing(now, told) {
-            for data in instance_data(now, flow, false) {
-                self.learn(&data);
+            for data in &instance_data(now, flow, false) {
+                self.learn(data);
             }
         }
         events
@@ -464,10 +464,7 @@ impl InstanceObjects {
         let state = self.story.state();
         self.data.resize_with(state.flows().count(), BTreeMap::new);
         for (place, flow) in changing(state, &told) {
-            let now: BTreeMap<Arc<str>, Value> = instance_data(state, flow, false)
-                .into_iter()
-                .map(|data| (data.key, data.value))
-                .collect();
+            let now = instance_data(state, flow, false).to_map();
             let Some(before) = self.data.get_mut(place) else {
                 continue;
             };

@@ -11,7 +11,7 @@ use flowledger_engine_core::instance::{FlowIndex, FlowInstance};
 use flowledger_engine_core::model::element::Element;
 use flowledger_engine_core::result_code::ResultCode;
 use flowledger_engine_core::value::{Value, shortened};
-use flowledger_engine_core::variables::{Variable, Variables};
+use flowledger_engine_core::variables::{InstanceData, Variables};
 
 use super::super::alike::{self, Differing, Sides};
 use super::super::report::{
@@ -785,8 +785,7 @@ fn named_values(names: &BTreeSet<String>, then: Option<Variables>, now: Option<V
 
 /// The variables that differ, in their value or their type.
 fn differing_values(then: &Variables, now: &Variables) -> Vec<RegressionValue> {
-    let of_then: BTreeMap<&Arc<str>, &Variable> = then.iter().collect();
-    let of_now: BTreeMap<&Arc<str>, &Variable> = now.iter().collect();
+    let (of_then, of_now) = (by_key(then), by_key(now));
     let keys: BTreeSet<&Arc<str>> = of_then.keys().chain(of_now.keys()).copied().collect();
     let differ = keys.into_iter().filter(|key| of_then.get(key) != of_now.get(key));
     differ
@@ -797,6 +796,10 @@ fn differing_values(then: &Variables, now: &Variables) -> Vec<RegressionValue> {
             now: of_now.get(key).map(|variable| shown(&variable.value)),
         })
         .collect()
+}
+
+fn by_key(variables: &Variables) -> BTreeMap<&Arc<str>, &InstanceData> {
+    variables.iter().map(|variable| (&variable.key, variable)).collect()
 }
 
 /// A value as an example shows it.

@@ -10,7 +10,7 @@ use crate::instance::branch::{self, Arrival, Branch, BranchIndex, Join};
 use crate::model::element::ElementType;
 use crate::time::Timestamp;
 use crate::value::Value;
-use crate::variables::{InstanceData, Snapshot, Variable};
+use crate::variables::{InstanceData, Snapshot};
 
 impl FlowInstance {
     pub(in crate::instance) fn apply_event(&mut self, given: &Given<InstanceCommand>, event: &InstanceEvent) {
@@ -70,7 +70,7 @@ impl FlowInstance {
     fn changed(&mut self, base: &Snapshot, id: Option<&InstanceDataId>, changes: &[InstanceData]) -> Snapshot {
         let snapshot = base.merged(id, changes);
         if id.is_some() {
-            let entries = snapshot.variables.len() * size_of::<(Arc<str>, Variable)>();
+            let entries = snapshot.variables.len() * size_of::<InstanceData>();
             let values = changes
                 .iter()
                 .fold(0usize, |sum, change| sum.saturating_add(change.weight()));
