@@ -8,7 +8,7 @@ use std::time::Duration;
 use flowledger_engine_core::context::HookCall;
 use flowledger_engine_core::event::PlugInName;
 use flowledger_engine_core::expression::{DialectCalculator, ExpressionCalculator};
-use flowledger_engine_core::id::{IdGenerator, NameBasedIds};
+use flowledger_engine_core::id::IdGenerator;
 use flowledger_engine_core::limits::Limits;
 use flowledger_engine_core::model::parse::ModelLimits;
 use flowledger_engine_core::plug_in::{self, ElementPlugIn, MergeStrategy, PlugIns};
@@ -321,7 +321,7 @@ impl EngineBuilder {
             store,
             catalogue,
             clock: self.clock,
-            ids: ids.unwrap_or_else(|| Arc::new(NameBasedIds)),
+            ids,
             calculator: calculator.unwrap_or_else(|| Arc::new(DialectCalculator)),
             plug_ins,
             made_with,

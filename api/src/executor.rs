@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use flowledger_engine_core::codec::{self, CodecError};
-use flowledger_engine_core::context::{Answers, Context, HookAnswer, HookCall, ModuleStanding, Question};
+use flowledger_engine_core::context::{Answers, Context, HookAnswer, HookCall, IdSource, ModuleStanding, Question};
 use flowledger_engine_core::decider::{Decider, Decision};
 use flowledger_engine_core::deployment::Deployment;
 use flowledger_engine_core::event::{
@@ -15,7 +15,7 @@ use flowledger_engine_core::event::{
 };
 use flowledger_engine_core::expression::ExpressionCalculator;
 use flowledger_engine_core::id::{
-    CommandId, FlowDeployId, FlowModuleId, Id, IdGenerator, IdKind, IdOrigin, NodeInstanceId,
+    CommandId, FlowDeployId, FlowModuleId, Id, IdGenerator, IdKind, IdOrigin, IdScope, NameBasedIds, NodeInstanceId,
 };
 use flowledger_engine_core::instance::{FlowInstance, FlowStatus};
 use flowledger_engine_core::limits::Limits;
@@ -116,7 +116,7 @@ type RecordOf<D> = Record<<D as Decider>::Command, <D as Decider>::Event>;
 
 /// A decider as the executor stores it.
 pub(crate) trait Streamed: Decider + Send + Sync + 'static {
-    fn encode(record: &RecordOf<Self>) -> Result<Vec<u8>, CodecError>;
+    fn encode(scope: IdScope, record: &RecordOf<Self>) -> Result<Vec<u8>, CodecError>;
     fn from_any(record: AnyRecord) -> Option<RecordOf<Self>>;
     fn cache(executor: &Executor) -> &Folds<Self>;
     fn note(executor: &Executor, offset: Offset, first: Offset, record: &RecordOf<Self>);
@@ -133,8 +133,8 @@ pub(crate) trait Streamed: Decider + Send + Sync + 'static {
 }
 
 impl Streamed for FlowModule {
-    fn encode(record: &ModuleRecord) -> Result<Vec<u8>, CodecError> {
-        codec::encode_module(record)
+    fn encode(scope: IdScope, record: &ModuleRecord) -> Result<Vec<u8>, CodecError> {
+        codec::encode_module_in(scope, record)
     }
 
     fn from_any(record: AnyRecord) -> Option<ModuleRecord> {
@@ -178,8 +178,8 @@ impl Streamed for FlowModule {
 }
 
 impl Streamed for FlowInstance {
-    fn encode(record: &InstanceRecord) -> Result<Vec<u8>, CodecError> {
-        codec::encode_instance(record)
+    fn encode(scope: IdScope, record: &InstanceRecord) -> Result<Vec<u8>, CodecError> {
+        codec::encode_instance_in(scope, record)
     }
 
     fn from_any(record: AnyRecord) -> Option<InstanceRecord> {
@@ -246,7 +246,8 @@ pub(crate) struct Executor {
     pub(crate) catalogue: Catalogue,
     pub(crate) proofs: Proofs,
     pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) ids: Arc<dyn IdGenerator>,
+    /// The host's own; `None`: [`NameBasedIds`].
+    pub(crate) ids: Option<Arc<dyn IdGenerator>>,
     pub(crate) calculator: Arc<dyn ExpressionCalculator>,
     pub(crate) plug_ins: PlugIns,
     /// The host's own calculator and id generator, as records name them.
@@ -285,6 +286,8 @@ impl Executor {
             reason: meta.reason,
             plug_ins: self.made_with.clone(),
         };
+        // Deciding and writing both need it.
+        let scope = IdScope::new(&envelope.command_id, Some(stream));
         let mut given = Given { envelope, command };
         // What a drawn id founds has no records yet; should it have some after all, the append finds the conflict.
         let mut is_new = meta.is_drawn && D::founds(&given.command);
@@ -294,7 +297,9 @@ impl Executor {
             } else {
                 self.load_in_lane::<D>(stream).await?
             };
-            if let Some(version) = state.version_of(&given.envelope.command_id) {
+            if !meta.is_drawn
+                && let Some(version) = state.version_of(&given.envelope.command_id)
+            {
                 let repeated = Box::pin(self.repeated(stream, version, &given)).await;
                 return repeated.map_err(|refused| Refused {
                     state: Some(state),
@@ -320,7 +325,7 @@ impl Executor {
             given.envelope.version = state.version() + 1;
             let now = guarded("clock", || self.clock.now())?;
             given.envelope.recorded_at = now.max(state.last_recorded_at());
-            let (events, after) = match self.decide(&*state, &given, meta.is_recorded).await {
+            let (events, after) = match self.decide(&*state, &given, scope, meta.is_recorded).await {
                 Ok(Decision::Record { events, state }) => (events, state),
                 Ok(Decision::Unchanged(code)) => {
                     return Ok(Done {
@@ -338,7 +343,7 @@ impl Executor {
                 }
             };
             let record = Record { given, events };
-            match self.append::<D>(&state, &record).await {
+            match self.append::<D>(&state, scope, &record).await {
                 Ok(offset) => {
                     let state = Arc::new(after);
                     let first = if first == Offset::NONE { offset } else { first };
@@ -375,16 +380,12 @@ impl Executor {
 
     /// The id of the module or instance that a command founds, and with it its stream.
     pub(crate) fn founding_id(&self, command_id: &CommandId, kind: IdKind) -> Result<Id, EngineError> {
-        guarded("id generator", || {
-            self.ids.generate(
-                IdOrigin {
-                    command_id,
-                    stream: None,
-                },
-                kind,
-                0,
-            )
-        })
+        let origin = IdOrigin {
+            command_id,
+            stream: None,
+        };
+        let ids = self.ids.as_deref().unwrap_or(&NameBasedIds);
+        guarded("id generator", || ids.generate(origin, kind, 0))
     }
 
     /// The fold of a stream as of now, if it is in memory.
@@ -547,7 +548,8 @@ impl Executor {
             reason: None,
             plug_ins: self.made_with.clone(),
         };
-        self.decide(state, &Given { envelope, command }, false).await
+        let scope = IdScope::new(&envelope.command_id, Some(stream));
+        self.decide(state, &Given { envelope, command }, scope, false).await
     }
 
     /// Decides, answering questions until there are none.
@@ -555,6 +557,7 @@ impl Executor {
         &self,
         state: &D,
         given: &Given<D::Command>,
+        scope: IdScope,
         is_recorded: bool,
     ) -> Result<Decision<D>, Refused<D>> {
         let mut answers = Answers::default();
@@ -565,12 +568,7 @@ impl Executor {
                 .deployments
                 .insert(id.clone(), ModuleStanding::Online(deployment));
         }
-        let origin = IdOrigin {
-            command_id: &given.envelope.command_id,
-            stream: Some(given.envelope.stream),
-        };
-        let ids = guarded("id generator", || self.ids.of_origin(origin))?;
-        let ids = ids.as_deref().unwrap_or(&*self.ids);
+        let ids = self.id_source(scope);
         for _ in 0..QUESTIONS_MAX {
             let question = match self.decide_once(state, given, is_recorded, ids, &answers)? {
                 Decision::Ask(question) => question,
@@ -583,12 +581,20 @@ impl Executor {
         Err(too_many_questions().into())
     }
 
+    /// What makes the ids of a command whose ids have this scope.
+    pub(crate) fn id_source(&self, scope: IdScope) -> IdSource<'_> {
+        match &self.ids {
+            None => IdSource::Scope(scope),
+            Some(ids) => IdSource::Generator(&**ids),
+        }
+    }
+
     fn decide_once<D: Streamed>(
         &self,
         state: &D,
         given: &Given<D::Command>,
         is_recorded: bool,
-        ids: &dyn IdGenerator,
+        ids: IdSource<'_>,
         answers: &Answers,
     ) -> Result<Decision<D>, Refused<D>> {
         let check_condition = |text: &str| {
@@ -810,9 +816,9 @@ impl Executor {
         Ok(())
     }
 
-    async fn append<D: Streamed>(&self, state: &D, record: &RecordOf<D>) -> Result<Offset, Unstored> {
+    async fn append<D: Streamed>(&self, state: &D, scope: IdScope, record: &RecordOf<D>) -> Result<Offset, Unstored> {
         let envelope = &record.given.envelope;
-        let bytes = D::encode(record).map_err(|error| Unstored::Failed(error.into()))?;
+        let bytes = D::encode(scope, record).map_err(|error| Unstored::Failed(error.into()))?;
         let item = Append {
             stream: StreamId::from_bytes(envelope.stream),
             expected: Revision::new(state.version()),

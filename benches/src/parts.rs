@@ -7,11 +7,11 @@ use std::sync::Arc;
 use flowledger::expression::{CompiledExpression, DialectCalculator};
 use flowledger::{AnyRecord, BackgroundVerification, BlockingEngine, Engine, Limits, ModelLimits, Profile};
 use flowledger_engine_core::codec;
-use flowledger_engine_core::context::{Answers, Context, ModuleStanding};
+use flowledger_engine_core::context::{Answers, Context, IdSource, ModuleStanding};
 use flowledger_engine_core::decider::{Decider, Decision};
 use flowledger_engine_core::deployment::Deployment;
 use flowledger_engine_core::event::{InstanceEvent, InstanceRecord};
-use flowledger_engine_core::id::NameBasedIds;
+use flowledger_engine_core::id::IdScope;
 use flowledger_engine_core::instance::FlowInstance;
 use flowledger_engine_core::model::parse;
 use flowledger_engine_core::plug_in::PlugIns;
@@ -149,11 +149,12 @@ fn decide(place: usize) -> Repeated {
     }
     let (limits, model_limits) = (Limits::default(), ModelLimits::default());
     Box::new(move || {
+        let scope = IdScope::new(&given.envelope.command_id, Some(given.envelope.stream));
         let context = Context {
             profile: Profile::Documented,
             limits: &limits,
             model_limits: &model_limits,
-            ids: &NameBasedIds,
+            ids: IdSource::Scope(scope),
             plug_ins: PlugIns::none(),
             has_hook: false,
             strict_tenancy: false,

@@ -18,7 +18,7 @@ use crate::event::{
     Actor, AnyRecord, Envelope, Given, InstanceCommand, InstanceEvent, InstanceRecord, ModuleCommand, ModuleEvent,
     ModuleRecord, PlugInName, Record,
 };
-use crate::id::CommandId;
+use crate::id::{CommandId, IdScope};
 use crate::result_code::ResultCode;
 use crate::time::Timestamp;
 
@@ -65,7 +65,16 @@ impl CodecError {
 /// # Errors
 /// [`CodecError::Unwritable`].
 pub fn encode_module(record: &ModuleRecord) -> Result<Vec<u8>, CodecError> {
-    written(&record.given.envelope, OF_MODULE, &record.given.command, &record.events)
+    encode_module_in(scope_of(&record.given.envelope), record)
+}
+
+/// The same where the scope of the record's ids is known: that of its command id and stream.
+///
+/// # Errors
+/// [`CodecError::Unwritable`].
+pub fn encode_module_in(scope: IdScope, record: &ModuleRecord) -> Result<Vec<u8>, CodecError> {
+    let Given { envelope, command } = &record.given;
+    written(envelope, scope, OF_MODULE, command, &record.events)
 }
 
 /// The bytes of a flow instance's record.
@@ -73,15 +82,29 @@ pub fn encode_module(record: &ModuleRecord) -> Result<Vec<u8>, CodecError> {
 /// # Errors
 /// [`CodecError::Unwritable`].
 pub fn encode_instance(record: &InstanceRecord) -> Result<Vec<u8>, CodecError> {
-    written(
-        &record.given.envelope,
-        OF_INSTANCE,
-        &record.given.command,
-        &record.events,
-    )
+    encode_instance_in(scope_of(&record.given.envelope), record)
 }
 
-fn written<C, E>(envelope: &Envelope, kind: u8, command: &C, events: &[E]) -> Result<Vec<u8>, CodecError>
+/// The same where the scope of the record's ids is known: that of its command id and stream.
+///
+/// # Errors
+/// [`CodecError::Unwritable`].
+pub fn encode_instance_in(scope: IdScope, record: &InstanceRecord) -> Result<Vec<u8>, CodecError> {
+    let Given { envelope, command } = &record.given;
+    written(envelope, scope, OF_INSTANCE, command, &record.events)
+}
+
+fn scope_of(envelope: &Envelope) -> IdScope {
+    IdScope::new(&envelope.command_id, Some(envelope.stream))
+}
+
+fn written<C, E>(
+    envelope: &Envelope,
+    scope: IdScope,
+    kind: u8,
+    command: &C,
+    events: &[E],
+) -> Result<Vec<u8>, CodecError>
 where
     C: Encode<Ids>,
     E: Encode<Ids>,
@@ -98,7 +121,7 @@ where
             reason,
             plug_ins,
         } = envelope;
-        let mut ids = Ids::of_record(*stream, command_id);
+        let mut ids = Ids::in_scope(*stream, scope);
         let further = if !plug_ins.is_empty() {
             3
         } else if reason.is_some() {

@@ -5,7 +5,10 @@ use std::sync::Arc;
 
 use crate::deployment::Deployment;
 use crate::event::Envelope;
-use crate::id::{FlowDeployId, FlowInstanceId, FlowModuleId, Id, IdGenerator, IdKind, IdOrigin, NodeInstanceId};
+use crate::id::{
+    FlowDeployId, FlowInstanceId, FlowModuleId, Id, IdGenerator, IdKind, IdOrigin, IdScope, NameBasedIds,
+    NodeInstanceId,
+};
 use crate::limits::Limits;
 use crate::model::flow_model::FlowModel;
 use crate::model::parse::ModelLimits;
@@ -74,6 +77,15 @@ pub struct Answers {
     pub hooks: BTreeMap<NodeInstanceId, HookAnswer>,
 }
 
+/// What makes the ids of one command.
+#[derive(Clone, Copy)]
+pub enum IdSource<'a> {
+    /// [`NameBasedIds`], whose hash for the command and its stream is known already.
+    Scope(IdScope),
+    /// A generator.
+    Generator(&'a dyn IdGenerator),
+}
+
 /// Everything a decision may use besides the state and the command.
 #[derive(Clone, Copy)]
 pub struct Context<'a> {
@@ -83,8 +95,8 @@ pub struct Context<'a> {
     pub limits: &'a Limits,
     /// The bounds of a model.
     pub model_limits: &'a ModelLimits,
-    /// Makes ids from the command id.
-    pub ids: &'a dyn IdGenerator,
+    /// Makes the ids that the command gives out.
+    pub ids: IdSource<'a>,
     /// What the host has added.
     pub plug_ins: &'a PlugIns,
     /// Whether the host registered a hook.
@@ -102,15 +114,54 @@ pub struct Context<'a> {
 impl Context<'_> {
     /// The id number `number` of a kind for a command of a stream.
     pub fn id(&self, envelope: &Envelope, kind: IdKind, number: u32) -> Id {
+        self.ids.id(envelope, kind, number)
+    }
+}
+
+impl IdSource<'_> {
+    fn id(self, envelope: &Envelope, kind: IdKind, number: u32) -> Id {
         let names_the_stream = number == 0 && matches!(kind, IdKind::FlowModule | IdKind::FlowInstance);
-        let stream = (!names_the_stream).then_some(envelope.stream);
-        self.ids.generate(
-            IdOrigin {
-                command_id: &envelope.command_id,
-                stream,
-            },
-            kind,
-            number,
-        )
+        let origin = IdOrigin {
+            command_id: &envelope.command_id,
+            stream: (!names_the_stream).then_some(envelope.stream),
+        };
+        match self {
+            Self::Scope(_) if names_the_stream => NameBasedIds.generate(origin, kind, number),
+            Self::Scope(scope) => scope.id(kind, number),
+            Self::Generator(ids) => ids.generate(origin, kind, number),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Actor;
+    use crate::time::Timestamp;
+
+    #[test]
+    fn ids_in_a_known_scope_are_those_of_the_generator() {
+        let envelope = Envelope {
+            stream: [7; 16],
+            version: 1,
+            command_id: "c1".into(),
+            recorded_at: Timestamp::default(),
+            actor: Actor::default(),
+            reason: None,
+            plug_ins: Vec::new(),
+        };
+        let scope = IdSource::Scope(IdScope::new(&envelope.command_id, Some(envelope.stream)));
+        for kind in [
+            IdKind::FlowModule,
+            IdKind::FlowDeployment,
+            IdKind::FlowInstance,
+            IdKind::NodeInstance,
+            IdKind::InstanceData,
+        ] {
+            for number in [0, 3] {
+                let made = IdSource::Generator(&NameBasedIds).id(&envelope, kind, number);
+                assert_eq!(scope.id(&envelope, kind, number), made);
+            }
+        }
     }
 }

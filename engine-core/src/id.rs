@@ -202,13 +202,6 @@ pub trait IdGenerator: Send + Sync {
 
     /// The id number `number` of `kind` that a command gives out.
     fn generate(&self, origin: IdOrigin<'_>, kind: IdKind, number: u32) -> Id;
-
-    /// A generator of the same ids that has done beforehand what the ids of one origin have in common; `None` when there is
-    /// nothing to do.
-    fn of_origin(&self, origin: IdOrigin<'_>) -> Option<Box<dyn IdGenerator>> {
-        let _ = origin;
-        None
-    }
 }
 
 /// Name-based UUIDs of version 8 (RFC 9562): command id and stream are hashed to a scope, kind and number are counted on in
@@ -228,44 +221,11 @@ impl IdGenerator for NameBasedIds {
     fn generate(&self, origin: IdOrigin<'_>, kind: IdKind, number: u32) -> Id {
         IdScope::new(origin.command_id, origin.stream).id(kind, number)
     }
-
-    fn of_origin(&self, origin: IdOrigin<'_>) -> Option<Box<dyn IdGenerator>> {
-        Some(Box::new(IdsOfOrigin {
-            command_id: origin.command_id.clone(),
-            stream: origin.stream,
-            scope: IdScope::new(origin.command_id, origin.stream),
-        }))
-    }
-}
-
-/// [`NameBasedIds`] whose hash for one origin is known.
-struct IdsOfOrigin {
-    command_id: CommandId,
-    stream: Option<[u8; 16]>,
-    scope: IdScope,
-}
-
-impl IdGenerator for IdsOfOrigin {
-    fn name(&self) -> &str {
-        NameBasedIds.name()
-    }
-
-    fn version(&self) -> &str {
-        NameBasedIds.version()
-    }
-
-    fn generate(&self, origin: IdOrigin<'_>, kind: IdKind, number: u32) -> Id {
-        if *origin.command_id == self.command_id && origin.stream == self.stream {
-            self.scope.id(kind, number)
-        } else {
-            NameBasedIds.generate(origin, kind, number)
-        }
-    }
 }
 
 /// The ids of [`NameBasedIds`] of one command in one stream: they are alike but for their first five bytes.
-#[derive(Clone, Copy)]
-pub(crate) struct IdScope([u8; 16]);
+#[derive(Clone, Copy, Debug)]
+pub struct IdScope([u8; 16]);
 
 /// Spreads neighbouring numbers, so that people can tell ids apart by their first digits; odd, so nothing is lost.
 const SPREAD: u32 = 0x9e37_79b1;
@@ -273,7 +233,8 @@ const SPREAD: u32 = 0x9e37_79b1;
 const GATHER: u32 = 0x0e8b_2f51;
 
 impl IdScope {
-    pub(crate) fn new(command_id: &CommandId, stream: Option<[u8; 16]>) -> Self {
+    /// The scope of a command's ids; without a stream, of the id that the command's stream is named after.
+    pub fn new(command_id: &CommandId, stream: Option<[u8; 16]>) -> Self {
         let mut hash = Sha256::new();
         hash.update(b"flowledger ids");
         hash.update(command_id.id().to_bytes());
@@ -283,7 +244,8 @@ impl IdScope {
         Self(uuid::Builder::from_custom_bytes(*bytes).into_uuid().into_bytes())
     }
 
-    pub(crate) fn id(&self, kind: IdKind, number: u32) -> Id {
+    /// The id number `number` of a kind.
+    pub fn id(&self, kind: IdKind, number: u32) -> Id {
         let mut bytes = self.0;
         let [a, b, c, d] = number.wrapping_mul(SPREAD).to_be_bytes();
         for (byte, changed) in bytes.iter_mut().zip([a, b, c, d, 0]) {
@@ -322,19 +284,6 @@ fn letter(kind: IdKind) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn ids_of_an_origin_are_those_of_the_generator() {
-        let (command, other) = (CommandId::new("c1"), CommandId::new("c2"));
-        let origin = |command_id, stream| IdOrigin { command_id, stream };
-        let known = NameBasedIds.of_origin(origin(&command, Some([7; 16]))).unwrap();
-        for (command, stream) in [(&command, Some([7; 16])), (&command, None), (&other, Some([7; 16]))] {
-            for kind in [IdKind::NodeInstance, IdKind::InstanceData] {
-                let plain = NameBasedIds.generate(origin(command, stream), kind, 3);
-                assert_eq!(known.generate(origin(command, stream), kind, 3), plain);
-            }
-        }
-    }
 
     #[test]
     fn id_keeps_the_text_it_was_made_of() {

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::report::{Expectation, HookStep, Script, ScriptStep};
-use crate::context::{Answers, Context, HookAnswer, ModuleStanding, Question};
+use crate::context::{Answers, Context, HookAnswer, IdSource, ModuleStanding, Question};
 use crate::decider::{Decider, Decision};
 use crate::deployment::Deployment;
 use crate::event::{Actor, Envelope, Given, InstanceCommand, InstanceEvent, Record};
 use crate::expression::{DialectCalculator, ExpressionCalculator};
-use crate::id::{CommandId, FlowDeployId, FlowModuleId, NameBasedIds};
+use crate::id::{CommandId, FlowDeployId, FlowModuleId, IdScope};
 use crate::instance::{BranchIndex, FlowIndex, FlowInstance, FlowStatus};
 use crate::invariant::{CompiledInvariant, Moment};
 use crate::limits::Limits;
@@ -168,6 +168,7 @@ impl Run {
             ..Limits::default()
         };
         let (model_limits, plug_ins) = (ModelLimits::default(), PlugIns::default());
+        let scope = IdScope::new(&given.envelope.command_id, Some(given.envelope.stream));
         let mut answers = Answers::default();
         let mut asked: BTreeMap<Arc<str>, usize> = BTreeMap::new();
         // Every node is asked for once, and there are no more nodes than steps.
@@ -176,7 +177,7 @@ impl Run {
                 profile: self.profile,
                 limits: &limits,
                 model_limits: &model_limits,
-                ids: &NameBasedIds,
+                ids: IdSource::Scope(scope),
                 plug_ins: &plug_ins,
                 has_hook: true,
                 strict_tenancy: false,

@@ -25,8 +25,12 @@ pub(crate) struct Ids {
 
 impl Ids {
     pub(crate) fn of_record(stream: [u8; 16], command_id: &CommandId) -> Self {
+        Self::in_scope(stream, IdScope::new(command_id, Some(stream)))
+    }
+
+    pub(super) fn in_scope(stream: [u8; 16], scope: IdScope) -> Self {
         Self {
-            scope: IdScope::new(command_id, Some(stream)),
+            scope,
             known: vec![Id::Uuid(Uuid::from_bytes(stream))],
         }
     }

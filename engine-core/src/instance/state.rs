@@ -195,6 +195,8 @@ pub struct FlowInstance {
     branches: Vec<Branch>,
     /// How many nodes were ever done.
     done: u64,
+    /// Whether a node was ever reached by a commit that failed.
+    has_failed: bool,
     /// Whether the instance is held, the newest hold last.
     holds: Vec<Arc<Hold>>,
     /// The rollbacks since the last commit, oldest first.
@@ -356,6 +358,10 @@ impl FlowInstance {
 
     /// The newest node instance of an element that failed when entered from `source`.
     pub fn failed_successor(&self, source: &NodeInstanceId, key: &str) -> Option<&NodeInstance> {
+        // Most instances have none, so most commits need not look at all that was done before.
+        if !self.has_failed {
+            return None;
+        }
         self.nodes()
             .rev()
             .find(|node| node.status == NodeStatus::Failed && node.source.as_ref() == Some(source) && *node.key == *key)

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use crate::codec;
-use crate::context::{Answers, Context, HookAnswer, ModuleStanding, Question};
+use crate::context::{Answers, Context, HookAnswer, IdSource, ModuleStanding, Question};
 use crate::decider::{Decider, Decision};
 use crate::deployment::Deployment;
 use crate::event::{
@@ -167,7 +167,7 @@ impl Run {
                 profile: self.profile,
                 limits: &limits,
                 model_limits: &ModelLimits::default(),
-                ids: &NameBasedIds,
+                ids: IdSource::Generator(&NameBasedIds),
                 plug_ins: &PlugIns::default(),
                 has_hook: self.hook.is_some(),
                 strict_tenancy: false,

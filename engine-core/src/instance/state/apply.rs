@@ -258,6 +258,7 @@ impl FlowInstance {
 
     /// A commit died: the nodes it had reached have failed.
     fn fail(&mut self, reached: &[NodeVisit], envelope: &Envelope) {
+        self.has_failed |= !reached.is_empty();
         for visit in reached {
             if self.node(&visit.node).is_some() {
                 self.set_status(&visit.node, NodeStatus::Failed, envelope.recorded_at);

@@ -21,6 +21,8 @@ impl FlowInstance {
             nodes,
             branches,
             done,
+            // Saves a search; the nodes tell what failed.
+            has_failed: _,
             holds,
             undone,
         } = self;
