@@ -343,15 +343,42 @@ fn open_tasks(answer: &StartProcessResult) -> impl Iterator<Item = NodeInstanceI
 impl Target for Work {
     fn client(self: Arc<Self>, client: u64, mut turns: Turns) -> Pin<Box<dyn Future<Output = Turns> + Send>> {
         Box::pin(async move {
-            let mut position = None;
+            // Where it stood after its last turns; a lock for each of them would be shared by all clients.
+            let mut position = self.clients.lock().expect("no panic").remove(&client);
             for number in turns.by_ref() {
                 position = Some(self.step(client, number, position).await);
             }
+            self.clients
+                .lock()
+                .expect("no panic")
+                .extend(position.map(|at| (client, at)));
             turns
         })
     }
 
     fn commits(&self) -> Commits {
         self.engine.counters().into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::load::give;
+
+    #[test]
+    fn clients_go_on_where_they_stood() {
+        let work = Arc::new(Work::on(
+            Engine::builder().in_memory().open().expect("an engine"),
+            Workload::Leave,
+        ));
+        let target: Arc<dyn Target> = work.clone();
+        // Portions that end within instances, of clients that are not all asked each time.
+        for (from, upto) in [(0, 4), (4, 5), (5, 13), (13, 30)] {
+            give(&target, 3, from, upto);
+        }
+        // A deployment is three records.
+        assert_eq!(work.commits().commands, 3 + 30);
+        assert!((0..3).all(|client| work.position(client).is_some()));
     }
 }
