@@ -145,13 +145,17 @@ pub fn bars(title: &str, labels: &[String], series: &[Series]) -> String {
     svg + "</svg>\n"
 }
 
-/// Lines over labels at equal distances.
+/// Between two figures one above the other.
+const FIGURE_HEIGHT: f64 = 10.0;
+
+/// Lines over labels at equal distances. Of points so close that their figures would cover each other, the first has one.
 #[allow(clippy::cast_precision_loss, reason = "places on a picture")]
 pub fn lines(title: &str, labels: &[String], series: &[Series]) -> String {
     let decades = decades(series);
     let mut svg = begin(title, series, decades);
     let step = (WIDTH - LEFT) / labels.len().max(1) as f64;
     let x = |place: usize| LEFT + step * (place as f64 + 0.5);
+    let mut figures: Vec<(f64, f64)> = Vec::new();
     for (number_of, one) in series.iter().enumerate() {
         let colour = COLOURS[number_of % COLOURS.len()];
         let points: Vec<(f64, f64, f64)> = one
@@ -171,6 +175,11 @@ pub fn lines(title: &str, labels: &[String], series: &[Series]) -> String {
         );
         for (x, y, value) in points {
             let _ = writeln!(svg, r#"<circle cx="{x:.1}" cy="{y:.1}" r="3" fill="{colour}"/>"#);
+            let covers = |(at, of): &(f64, f64)| (at - x).abs() < 1.0 && (of - y).abs() < FIGURE_HEIGHT;
+            if figures.iter().any(covers) {
+                continue;
+            }
+            figures.push((x, y));
             let label = number(value);
             let _ = writeln!(
                 svg,
@@ -200,6 +209,18 @@ mod tests {
             .map(number)
             .into();
         assert_eq!(told, ["0", "0.47", "7", "999", "1,000", "1,234,567", "-1,500"]);
+    }
+
+    #[test]
+    fn figures_do_not_cover_each_other() {
+        let series = [253.0, 251.0, 25.0].map(|value| Series {
+            name: "latency".to_owned(),
+            values: vec![Some(value)],
+        });
+        let lines = lines("us", &["1".to_owned()], &series);
+        assert_eq!(lines.matches("<circle").count(), 3);
+        let has = |figure: &str| lines.contains(&format!(">{figure}</text>"));
+        assert!(has("253") && !has("251") && has("25"));
     }
 
     #[test]
