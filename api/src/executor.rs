@@ -287,7 +287,7 @@ impl Executor {
             plug_ins: self.made_with.clone(),
         };
         // Deciding and writing both need it.
-        let scope = IdScope::new(&envelope.command_id, Some(stream));
+        let scope = envelope.id_scope();
         let mut given = Given { envelope, command };
         // What a drawn id founds has no records yet; should it have some after all, the append finds the conflict.
         let mut is_new = meta.is_drawn && D::founds(&given.command);
@@ -548,7 +548,7 @@ impl Executor {
             reason: None,
             plug_ins: self.made_with.clone(),
         };
-        let scope = IdScope::new(&envelope.command_id, Some(stream));
+        let scope = envelope.id_scope();
         self.decide(state, &Given { envelope, command }, scope, false).await
     }
 

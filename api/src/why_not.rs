@@ -264,7 +264,7 @@ async fn version_of(engine: &Engine, instance: &FlowInstanceId) -> Result<usize,
 fn position(state: &FlowInstance) -> String {
     let open = state.nodes().filter(|node| node.status.is_open());
     let open = open.map(|node| {
-        let data = serde_json::to_string(&node.leave.variables.to_vec()).unwrap_or_default();
+        let data = serde_json::to_string(&node.leave.variables).unwrap_or_default();
         format!("{} {:?} {data}", node.key, node.flow)
     });
     open.collect::<Vec<_>>().join("; ")
@@ -348,7 +348,7 @@ impl Search<'_> {
         };
         let mut all = Vec::new();
         for flow in not_taken {
-            let data = serde_json::to_string(&decision.data.to_vec()).unwrap_or_default();
+            let data = serde_json::to_string(&decision.data).unwrap_or_default();
             let of = (deployment.flow_deploy_id.clone(), flow.clone(), data);
             let proposals = self.proposed.entry(of).or_insert_with(|| {
                 let left = MAX_TRIALS.saturating_sub(self.trials);

@@ -11,7 +11,6 @@ use flowledger_engine_core::context::{Answers, Context, IdSource, ModuleStanding
 use flowledger_engine_core::decider::{Decider, Decision};
 use flowledger_engine_core::deployment::Deployment;
 use flowledger_engine_core::event::{InstanceEvent, InstanceRecord};
-use flowledger_engine_core::id::IdScope;
 use flowledger_engine_core::instance::FlowInstance;
 use flowledger_engine_core::model::parse;
 use flowledger_engine_core::plug_in::PlugIns;
@@ -149,7 +148,7 @@ fn decide(place: usize) -> Repeated {
     }
     let (limits, model_limits) = (Limits::default(), ModelLimits::default());
     Box::new(move || {
-        let scope = IdScope::new(&given.envelope.command_id, Some(given.envelope.stream));
+        let scope = given.envelope.id_scope();
         let context = Context {
             profile: Profile::Documented,
             limits: &limits,

@@ -65,10 +65,10 @@ impl CodecError {
 /// # Errors
 /// [`CodecError::Unwritable`].
 pub fn encode_module(record: &ModuleRecord) -> Result<Vec<u8>, CodecError> {
-    encode_module_in(scope_of(&record.given.envelope), record)
+    encode_module_in(record.given.envelope.id_scope(), record)
 }
 
-/// The same where the scope of the record's ids is known: that of its command id and stream.
+/// The same where the envelope's [`Envelope::id_scope`] is known.
 ///
 /// # Errors
 /// [`CodecError::Unwritable`].
@@ -82,20 +82,16 @@ pub fn encode_module_in(scope: IdScope, record: &ModuleRecord) -> Result<Vec<u8>
 /// # Errors
 /// [`CodecError::Unwritable`].
 pub fn encode_instance(record: &InstanceRecord) -> Result<Vec<u8>, CodecError> {
-    encode_instance_in(scope_of(&record.given.envelope), record)
+    encode_instance_in(record.given.envelope.id_scope(), record)
 }
 
-/// The same where the scope of the record's ids is known: that of its command id and stream.
+/// The same where the envelope's [`Envelope::id_scope`] is known.
 ///
 /// # Errors
 /// [`CodecError::Unwritable`].
 pub fn encode_instance_in(scope: IdScope, record: &InstanceRecord) -> Result<Vec<u8>, CodecError> {
     let Given { envelope, command } = &record.given;
     written(envelope, scope, OF_INSTANCE, command, &record.events)
-}
-
-fn scope_of(envelope: &Envelope) -> IdScope {
-    IdScope::new(&envelope.command_id, Some(envelope.stream))
 }
 
 fn written<C, E>(
@@ -109,6 +105,11 @@ where
     C: Encode<Ids>,
     E: Encode<Ids>,
 {
+    debug_assert_eq!(
+        scope,
+        envelope.id_scope(),
+        "ids are written by their numbers in the command's own scope"
+    );
     // Most records fit, so the bytes are not copied while they grow.
     let mut encoder = Encoder::new(Bytes(Vec::with_capacity(512)));
     let write = |encoder: &mut Encoder<Bytes>| -> Result<(), minicbor::encode::Error<Infallible>> {

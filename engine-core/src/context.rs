@@ -150,7 +150,7 @@ mod tests {
             reason: None,
             plug_ins: Vec::new(),
         };
-        let scope = IdSource::Scope(IdScope::new(&envelope.command_id, Some(envelope.stream)));
+        let scope = IdSource::Scope(envelope.id_scope());
         for kind in [
             IdKind::FlowModule,
             IdKind::FlowDeployment,

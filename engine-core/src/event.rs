@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::codec::Ids;
 use crate::codec::form::{is_false, optional_text, optional_value, text, texts};
-use crate::id::{CommandId, FlowDeployId, FlowInstanceId, FlowModuleId, InstanceDataId, NodeInstanceId};
+use crate::id::{CommandId, FlowDeployId, FlowInstanceId, FlowModuleId, IdScope, InstanceDataId, NodeInstanceId};
 use crate::time::Timestamp;
 use crate::value::Value;
 use crate::variables::InstanceData;
@@ -54,6 +54,13 @@ pub struct Envelope {
     pub reason: Option<Arc<str>>,
     /// The host's own expression calculator and id generator, where it has them.
     pub plug_ins: Vec<PlugInName>,
+}
+
+impl Envelope {
+    /// The scope of the ids that the command gives out in its stream.
+    pub fn id_scope(&self) -> IdScope {
+        IdScope::new(&self.command_id, Some(self.stream))
+    }
 }
 
 /// A command as it stands on the record: the envelope, and what was asked.

@@ -224,7 +224,7 @@ impl IdGenerator for NameBasedIds {
 }
 
 /// The ids of [`NameBasedIds`] of one command in one stream: they are alike but for their first five bytes.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IdScope([u8; 16]);
 
 /// Spreads neighbouring numbers, so that people can tell ids apart by their first digits; odd, so nothing is lost.

@@ -11,7 +11,7 @@ use flowledger_engine_core::context::{Answers, Context, HookAnswer, ModuleStandi
 use flowledger_engine_core::decider::{Decider as _, Decision};
 use flowledger_engine_core::deployment::Deployment;
 use flowledger_engine_core::event::{Given, InstanceCommand, InstanceEvent, InstanceRecord, RollbackTarget};
-use flowledger_engine_core::id::{FlowModuleId, IdScope, NodeInstanceId};
+use flowledger_engine_core::id::{FlowModuleId, NodeInstanceId};
 use flowledger_engine_core::instance::{FlowIndex, FlowInstance, FlowStatus};
 use flowledger_engine_core::result_code::ResultCode;
 use flowledger_event_store::Offset;
@@ -286,7 +286,7 @@ impl Judge<'_> {
             profile: executor.profile,
             limits: &executor.limits,
             model_limits: &executor.model_limits,
-            ids: executor.id_source(IdScope::new(&given.envelope.command_id, Some(given.envelope.stream))),
+            ids: executor.id_source(given.envelope.id_scope()),
             plug_ins: &executor.plug_ins,
             has_hook,
             strict_tenancy: false,

@@ -10,7 +10,7 @@ use crate::decider::{Decider, Decision};
 use crate::deployment::Deployment;
 use crate::event::{Actor, Envelope, Given, InstanceCommand, InstanceEvent, Record};
 use crate::expression::{DialectCalculator, ExpressionCalculator};
-use crate::id::{CommandId, FlowDeployId, FlowModuleId, IdScope};
+use crate::id::{CommandId, FlowDeployId, FlowModuleId};
 use crate::instance::{BranchIndex, FlowIndex, FlowInstance, FlowStatus};
 use crate::invariant::{CompiledInvariant, Moment};
 use crate::limits::Limits;
@@ -168,7 +168,7 @@ impl Run {
             ..Limits::default()
         };
         let (model_limits, plug_ins) = (ModelLimits::default(), PlugIns::default());
-        let scope = IdScope::new(&given.envelope.command_id, Some(given.envelope.stream));
+        let scope = given.envelope.id_scope();
         let mut answers = Answers::default();
         let mut asked: BTreeMap<Arc<str>, usize> = BTreeMap::new();
         // Every node is asked for once, and there are no more nodes than steps.
