@@ -30,7 +30,7 @@ struct Arguments {
 }
 
 /// A result, by the name of its file, and the program with its arguments that makes it.
-const RUNS: [(&str, &str); 20] = [
+const RUNS: [(&str, &str); 22] = [
     ("leave-1", "throughput --clients 1 --rounds 5 --seconds 2 --baseline"),
     ("leave-16", "throughput --clients 16 --rounds 5 --seconds 2 --baseline"),
     ("leave-64", "throughput --clients 64 --rounds 5 --seconds 2 --baseline"),
@@ -59,24 +59,32 @@ const RUNS: [(&str, &str); 20] = [
     ),
     ("proofs-64", "throughput bare engine proven --rounds 11 --seconds 2"),
     (
+        "slow-0.3ms-16",
+        "throughput --flush-delay-us 300 --clients 16 --rounds 3 --seconds 3 --baseline",
+    ),
+    (
+        "slow-0.3ms-64",
+        "throughput --flush-delay-us 300 --clients 64 --rounds 3 --seconds 3 --baseline",
+    ),
+    (
         "slow-1ms-1",
-        "throughput --flush-delay-us 1000 --clients 1 --rounds 3 --seconds 2 --baseline",
+        "throughput --flush-delay-us 1000 --clients 1 --rounds 3 --seconds 3 --baseline",
     ),
     (
         "slow-1ms-16",
-        "throughput --flush-delay-us 1000 --clients 16 --rounds 3 --seconds 2 --baseline",
+        "throughput --flush-delay-us 1000 --clients 16 --rounds 3 --seconds 3 --baseline",
     ),
     (
         "slow-1ms-64",
-        "throughput --flush-delay-us 1000 --clients 64 --rounds 3 --seconds 2 --baseline",
+        "throughput --flush-delay-us 1000 --clients 64 --rounds 3 --seconds 3 --baseline",
     ),
     (
         "slow-5ms-16",
-        "throughput --flush-delay-us 5000 --clients 16 --rounds 3 --seconds 2 --baseline",
+        "throughput --flush-delay-us 5000 --clients 16 --rounds 3 --seconds 3 --baseline",
     ),
     (
         "slow-5ms-64",
-        "throughput --flush-delay-us 5000 --clients 64 --rounds 3 --seconds 2 --baseline",
+        "throughput --flush-delay-us 5000 --clients 64 --rounds 3 --seconds 3 --baseline",
     ),
     ("replay", "replay --records 1000000 --rounds 5"),
     ("scale", "scale"),
@@ -244,7 +252,11 @@ fn write(repository: &Path, results: &Path) -> std::io::Result<()> {
         plots.join("throughput.svg"),
         plot::bars("Durable commands per second, leave workload", &labels, &rates(&leave)),
     )?;
-    let slow = ["slow-1ms-1", "slow-1ms-16", "slow-1ms-64", "slow-5ms-16", "slow-5ms-64"];
+    let slow: Vec<&str> = RUNS
+        .iter()
+        .map(|(name, _)| *name)
+        .filter(|name| name.starts_with("slow-"))
+        .collect();
     let slow_results: Vec<Value> = slow.iter().map(|name| results.one(name)).collect();
     let slow_labels: Vec<String> = slow.iter().map(|name| slow_label(name)).collect();
     fs::write(
@@ -413,17 +425,20 @@ fn workloads(results: &Results) -> String {
 
 fn slow_table(names: &[&str], runs: &[Value]) -> String {
     let mut table = String::from(
-        "| | floor | store | engine | handwritten SQL | reference's SQL | engine : handwritten | engine : reference's |\n|---|---|---|---|---|---|---|---|\n",
+        "| | floor | store | engine | handwritten SQL | reference's SQL | engine : handwritten | engine : reference's | p99 µs: floor | store | engine | p99 of engine : floor |\n|---|---|---|---|---|---|---|---|---|---|---|---|\n",
     );
     for (name, run) in names.iter().zip(runs) {
         let rates = MODES.map(|(_, path)| told(figure(run, &format!("{path}/per_s"))));
+        let latencies = ["/floor/p99_us", "/store/p99_us", "/engine/p99_us"].map(|path| told(figure(run, path)));
         let _ = writeln!(
             table,
-            "| {} | {} | {} | {} |",
+            "| {} | {} | {} | {} | {} | {} |",
             slow_label(name),
             rates.join(" | "),
             told(ratio(run, "/engine/per_s", "/baselines/handwritten/per_s")),
             told(ratio(run, "/engine/per_s", "/baselines/reference/per_s")),
+            latencies.join(" | "),
+            told(ratio(run, "/engine/p99_us", "/floor/p99_us")),
         );
     }
     table

@@ -2,31 +2,35 @@
 //!
 //! Whoever calls again as soon as it is answered comes a moment too late for the commit that is about to begin, and waits for all
 //! of it and then for its own. Two groups of callers then take turns at the disk, each with half of what one sync could carry.
-//! Waiting is worth it where callers come back in a fraction of the time that a commit takes, and where the processor has time for
-//! it. So it is tried now and then, and done as long as more is answered with it than without.
+//! Waiting is worth it where callers come back before a commit could have ended, and where the processor has time for it. So
+//! it is tried now and then, for a short and for a long time, and done as long as more is answered with it than without.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
-/// The part of a commit's time that is waited for callers at most: one in so many.
-const PATIENCE: u32 = 4;
-
-/// The part of the callers that need not be there: one in so many.
-const STRAGGLERS: usize = 8;
+/// Of so many callers the last one is waited for only so long: for this part of a commit's time.
+const STRAGGLERS: u32 = 8;
 
 /// Most commits without waiting after the callers did not come.
 const PAUSE_MAX: u32 = 255;
 
-/// Commits of a stretch, in which is gathered or not.
+/// Commits of a stretch, in which one patience is kept.
 const STRETCH: u32 = 32;
 
-/// One in so many stretches tries what seemed worse.
-const TRIAL: u32 = 8;
+/// Commits after which a trial of another patience ends sooner, where they took so long that their rate says something.
+const TRIAL: (u32, Duration) = (8, Duration::from_millis(10));
 
-/// By how much more must be answered with gathering than without.
+/// After so many stretches one of the other patiences is tried, and after four times as many each time that it is no better: what
+/// is done more often than once in a hundred times is what the 99th percentile shows.
+const INTERVALS: std::ops::RangeInclusive<u32> = 8..=256;
+
+/// By how much more must be answered with a longer patience than with a shorter one.
 const WORTH: f64 = 1.05;
+
+/// How many times as much or as little must be answered from one stretch to the next for the load to count as another one.
+const CHANGE: f64 = 2.0;
 
 /// Where callers tell the writer that they are there.
 #[derive(Default)]
@@ -48,6 +52,86 @@ impl Door {
             writer.unpark();
         }
     }
+
+    /// Waits until so many are here, or for so long. Whether they are here.
+    fn wait(&self, wanted: usize, patience: Duration, here: impl Fn() -> usize) -> bool {
+        let begun = Instant::now();
+        let are_here = loop {
+            // Set before it is looked: whoever comes after the look sees it. The writer holds one that is not in the queue.
+            self.wanted.store(wanted.saturating_sub(1), Ordering::SeqCst);
+            if here() >= wanted {
+                break true;
+            }
+            let left = patience.saturating_sub(begun.elapsed());
+            if left.is_zero() {
+                break false;
+            }
+            thread::park_timeout(left);
+        };
+        self.wanted.store(0, Ordering::SeqCst);
+        are_here
+    }
+}
+
+/// How long callers are waited for. Who waited longer than a commit takes could only lose.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+enum Patience {
+    /// Not at all.
+    None,
+    /// A quarter of a commit's time.
+    #[default]
+    Quarter,
+    /// The time of a commit.
+    Whole,
+}
+
+impl Patience {
+    /// From the shortest to the longest.
+    const ALL: [Self; 3] = [Self::None, Self::Quarter, Self::Whole];
+
+    /// The time to wait, where a commit took so long.
+    fn of(self, took: Duration) -> Duration {
+        match self {
+            Self::None => Duration::ZERO,
+            Self::Quarter => took / 4,
+            Self::Whole => took,
+        }
+    }
+
+    /// The next longer one; after the longest, the shortest.
+    fn next(self) -> Self {
+        match self {
+            Self::None => Self::Quarter,
+            Self::Quarter => Self::Whole,
+            Self::Whole => Self::None,
+        }
+    }
+}
+
+/// Something for each patience.
+#[derive(Clone, Copy, Default)]
+struct ForEach<T> {
+    none: T,
+    quarter: T,
+    whole: T,
+}
+
+impl<T> ForEach<T> {
+    fn of(&self, patience: Patience) -> &T {
+        match patience {
+            Patience::None => &self.none,
+            Patience::Quarter => &self.quarter,
+            Patience::Whole => &self.whole,
+        }
+    }
+
+    fn of_mut(&mut self, patience: Patience) -> &mut T {
+        match patience {
+            Patience::None => &mut self.none,
+            Patience::Quarter => &mut self.quarter,
+            Patience::Whole => &mut self.whole,
+        }
+    }
 }
 
 /// What the writer knows of its callers.
@@ -57,36 +141,49 @@ pub(super) struct Gatherer {
     callers: usize,
     /// How long the disk took for it.
     took: Duration,
-    /// How many commits passed, or are to pass, without waiting since the callers last did not come; 0 when they came.
-    pause: u32,
-    /// How many of them are still to pass.
-    skipped: u32,
+    pauses: ForEach<Pause>,
     trials: Trials,
 }
 
-/// Whether to gather: stretches of commits with and without, and how much was answered in them.
+/// Commits that pass without waiting after the callers did not come.
+#[derive(Clone, Copy, Default)]
+struct Pause {
+    /// How many pass, or are to pass; 0 when the callers came.
+    length: u32,
+    /// How many of them are still to pass.
+    left: u32,
+}
+
+/// Which patience to have: stretches of commits with each, and how much was answered in them.
 struct Trials {
-    gathers: bool,
+    /// The one in use.
+    patience: Patience,
     commits: u32,
     answered: usize,
     since: Instant,
-    stretches: u32,
-    /// Answered per second without gathering, as far as known.
-    at_once: Option<f64>,
-    /// And with it.
-    gathering: Option<f64>,
+    /// Answered per second with each, as far as known.
+    rates: ForEach<Option<f64>>,
+    /// The best one, as far as known.
+    best: Patience,
+    /// Stretches with the best one between two trials, and how many of them are still to come.
+    interval: u32,
+    left: u32,
+    /// The one that was tried last.
+    tried: Patience,
 }
 
 impl Default for Trials {
     fn default() -> Self {
         Self {
-            gathers: true,
+            patience: Patience::default(),
             commits: 0,
             answered: 0,
             since: Instant::now(),
-            stretches: 0,
-            at_once: None,
-            gathering: None,
+            rates: ForEach::default(),
+            best: Patience::default(),
+            interval: *INTERVALS.start(),
+            left: *INTERVALS.start(),
+            tried: Patience::default(),
         }
     }
 }
@@ -95,31 +192,63 @@ impl Trials {
     fn note(&mut self, answered: usize, now: Instant) {
         self.answered += answered;
         self.commits += 1;
-        if self.commits < STRETCH {
+        let took = now.duration_since(self.since);
+        let known = self.rates.of(self.patience).filter(|_| self.patience == self.best);
+        let is_enough = known.is_none() && self.commits >= TRIAL.0 && took >= TRIAL.1;
+        if self.commits < STRETCH && !is_enough {
             return;
         }
-        let seconds = now.duration_since(self.since).as_secs_f64().max(1e-9);
         #[allow(clippy::cast_precision_loss, reason = "a rate")]
-        let rate = self.answered as f64 / seconds;
-        let known = if self.gathers {
-            &mut self.gathering
-        } else {
-            &mut self.at_once
+        let rate = self.answered as f64 / took.as_secs_f64().max(1e-9);
+        (self.commits, self.answered, self.since) = (0, 0, now);
+        if known.is_some_and(|known| rate > known * CHANGE || known > rate * CHANGE) {
+            self.rates = ForEach::default();
+            self.try_soon();
+        }
+        // What was known before a trial is old.
+        *self.rates.of_mut(self.patience) = Some(known.map_or(rate, |known| f64::midpoint(known, rate)));
+        self.choose();
+    }
+
+    fn try_soon(&mut self) {
+        (self.interval, self.left) = (*INTERVALS.start(), *INTERVALS.start());
+    }
+
+    /// Chooses the patience of the next stretch.
+    fn choose(&mut self) {
+        // What is not known yet comes first.
+        let unknown = Patience::ALL
+            .into_iter()
+            .find(|&patience| self.rates.of(patience).is_none());
+        if let Some(unknown) = unknown {
+            self.patience = unknown;
+            return;
+        }
+        let rate = |patience| self.rates.of(patience).unwrap_or_default();
+        let better = |best, longer| {
+            if rate(longer) > rate(best) * WORTH {
+                longer
+            } else {
+                best
+            }
         };
-        *known = Some(known.map_or(rate, |known| f64::midpoint(known, rate)));
-        let is_worth_it = match (self.at_once, self.gathering) {
-            (Some(at_once), Some(gathering)) => gathering > at_once * WORTH,
-            // What is not known yet comes next.
-            (_, gathering) => gathering.is_none(),
-        };
-        self.stretches = (self.stretches + 1) % TRIAL;
-        *self = Self {
-            gathers: is_worth_it != (self.stretches == 0),
-            commits: 0,
-            answered: 0,
-            since: now,
-            ..*self
-        };
+        let best = Patience::ALL.into_iter().fold(Patience::None, better);
+        if best != self.best {
+            self.best = best;
+            self.try_soon();
+        } else if self.patience != best {
+            self.interval = (self.interval * 4).min(*INTERVALS.end());
+            self.left = self.interval;
+        }
+        self.patience = best;
+        self.left = self.left.saturating_sub(1);
+        if self.left == 0 {
+            self.tried = self.tried.next();
+            if self.tried == best {
+                self.tried = self.tried.next();
+            }
+            self.patience = self.tried;
+        }
     }
 }
 
@@ -131,39 +260,29 @@ impl Gatherer {
         self.trials.note(answered, Instant::now());
     }
 
-    /// Waits until most callers are there, the `most` a commit takes, or for a part of the time a commit takes, at most
-    /// `limit`. `here` tells how many are.
+    /// Waits until the callers are there, the `most` a commit takes, or for a part of the time a commit takes, at most `limit`.
+    /// `here` tells how many are.
     pub(super) fn wait(&mut self, door: &Door, most: usize, limit: Duration, here: impl Fn() -> usize) {
-        let wanted = (self.callers - self.callers / STRAGGLERS).min(most);
-        if !self.trials.gathers || here() >= wanted {
+        let patience = self.trials.patience.of(self.took).min(limit);
+        let all = self.callers.min(most);
+        if patience.is_zero() || here() >= all {
             return;
         }
-        if self.skipped > 0 {
-            self.skipped -= 1;
+        let pause = self.pauses.of_mut(self.trials.patience);
+        if pause.left > 0 {
+            pause.left -= 1;
             return;
         }
         let _ = door.writer.get_or_init(thread::current);
-        let patience = (self.took / PATIENCE).min(limit);
-        let begun = Instant::now();
-        let are_here = loop {
-            // Set before it is looked: whoever comes after the look sees it.
-            door.wanted.store(wanted.saturating_sub(1), Ordering::SeqCst);
-            if here() >= wanted {
-                break true;
-            }
-            let left = patience.saturating_sub(begun.elapsed());
-            if left.is_zero() {
-                break false;
-            }
-            thread::park_timeout(left);
-        };
-        door.wanted.store(0, Ordering::SeqCst);
-        self.pause = if are_here {
+        let most = all - all / STRAGGLERS as usize;
+        let are_here = door.wait(most, patience, &here);
+        let length = if are_here {
+            door.wait(all, patience.min(self.took / STRAGGLERS), &here);
             0
         } else {
-            (self.pause * 2 + 1).min(PAUSE_MAX)
+            (pause.length * 2 + 1).min(PAUSE_MAX)
         };
-        self.skipped = self.pause;
+        *pause = Pause { length, left: length };
     }
 }
 
@@ -171,30 +290,47 @@ impl Gatherer {
 mod tests {
     use super::*;
 
-    /// Of so many stretches, how many gathered, where so many are answered a second without and with.
-    fn gathered(stretches: u32, trials: &mut Trials, rates: [u64; 2]) -> u32 {
+    /// How many of a thousand commits had each patience, of so many thousand, where so many callers are answered a second with each.
+    fn kept(thousands: u32, trials: &mut Trials, rates: [u64; 3]) -> [u32; 3] {
         let mut now = trials.since;
-        let mut gathered = 0;
-        for _ in 0..stretches {
-            gathered += u32::from(trials.gathers);
-            let rate = rates[usize::from(trials.gathers)];
-            for _ in 0..STRETCH {
-                now += Duration::from_micros(1_000_000 * 10 / rate);
-                trials.note(10, now);
-            }
+        let mut kept = [0; 3];
+        for _ in 0..thousands * 1_000 {
+            let place = Patience::ALL
+                .iter()
+                .position(|&patience| patience == trials.patience)
+                .unwrap();
+            kept[place] += 1;
+            now += Duration::from_micros(1_000_000 * 10 / rates[place]);
+            trials.note(10, now);
         }
-        gathered
+        kept.map(|commits| commits / thousands)
     }
 
     #[test]
-    fn it_is_gathered_as_long_as_more_is_answered_with_it() {
+    fn the_patience_with_which_most_is_answered_is_kept() {
         let mut trials = Trials::default();
-        assert!(gathered(800, &mut trials, [1_000, 2_000]) >= 690);
+        assert!(kept(20, &mut trials, [1_000, 2_000, 1_500])[1] >= 990);
         // The load changes, and with it what is better.
-        assert!(gathered(800, &mut trials, [3_000, 2_900]) <= 110);
-        assert!(gathered(800, &mut trials, [20_000, 40_000]) >= 650);
+        assert!(kept(20, &mut trials, [8_000, 7_800, 7_900])[0] >= 980);
+        assert!(kept(20, &mut trials, [30_000, 40_000, 50_000])[2] >= 980);
+        // By so little that it is not noticed: that takes the next trial of the right one.
+        assert!(kept(40, &mut trials, [35_000, 45_000, 40_000])[1] >= 600);
         // Where it makes no difference, nobody is held up.
-        assert!(gathered(800, &mut trials, [500, 500]) <= 110);
+        assert!(kept(20, &mut trials, [500, 500, 500])[0] >= 970);
+    }
+
+    #[test]
+    fn trials_are_so_seldom_that_the_99th_percentile_does_not_show_them() {
+        for speed in [1, 10, 100] {
+            let mut trials = Trials::default();
+            let rates = [1_000, 2_000, 1_500].map(|rate| rate * speed);
+            // At first it must learn.
+            let first = kept(1, &mut trials, rates);
+            assert!(first[1] >= 850, "{first:?}");
+            kept(5, &mut trials, rates);
+            let later = kept(20, &mut trials, rates);
+            assert!(later[1] >= 994, "{later:?}");
+        }
     }
 
     const NEVER: Duration = Duration::from_secs(3600);
@@ -213,8 +349,8 @@ mod tests {
         let mut gatherer = after(16, NEVER);
         thread::scope(|scope| {
             scope.spawn(|| {
-                // 14 of 16 are enough, and the writer holds one that is no longer in the queue.
-                for here in 1..=13 {
+                // The writer holds one that is no longer in the queue.
+                for here in 1..=15 {
                     thread::sleep(Duration::from_millis(1));
                     queued.store(here, Ordering::SeqCst);
                     door.entered(here);
@@ -222,16 +358,30 @@ mod tests {
             });
             gatherer.wait(&door, 1000, NEVER, || queued.load(Ordering::SeqCst) + 1);
         });
-        assert_eq!(queued.load(Ordering::SeqCst), 13);
-        assert_eq!(gatherer.pause, 0);
+        assert_eq!(queued.load(Ordering::SeqCst), 15);
+        assert_eq!(gatherer.pauses.quarter.length, 0);
+    }
+
+    #[test]
+    fn the_last_are_waited_for_only_a_little() {
+        let begun = Instant::now();
+        let mut gatherer = after(16, Duration::from_millis(80));
+        gatherer.wait(&Door::default(), 1000, NEVER, || 14);
+        let waited = begun.elapsed();
+        assert!(waited >= Duration::from_millis(10), "{waited:?}");
+        assert!(waited < Duration::from_secs(5), "{waited:?}");
+        assert_eq!(gatherer.pauses.quarter.length, 0, "most were there");
     }
 
     #[test]
     fn nobody_is_waited_for_where_all_are_there() {
-        for (callers, most, here) in [(0, 1000, 1), (1, 1000, 1), (2, 1000, 2), (16, 1000, 14), (16, 4, 4)] {
+        for (callers, most, here) in [(0, 1000, 1), (1, 1000, 1), (2, 1000, 2), (16, 1000, 16), (16, 4, 4)] {
             let mut gatherer = after(callers, NEVER);
             gatherer.wait(&Door::default(), most, NEVER, || here);
-            assert_eq!(gatherer.pause, 0, "{callers} callers, {here} of {most} here");
+            assert_eq!(
+                gatherer.pauses.quarter.length, 0,
+                "{callers} callers, {here} of {most} here"
+            );
         }
     }
 
@@ -240,7 +390,7 @@ mod tests {
         let mut gatherer = Gatherer::default();
         gatherer.note(1, 1, Duration::from_micros(4));
         gatherer.wait(&Door::default(), 1000, NEVER, || 1);
-        assert_eq!(gatherer.pause, 1, "the other one did not come");
+        assert_eq!(gatherer.pauses.quarter.length, 1, "the other one did not come");
     }
 
     #[test]
@@ -262,9 +412,9 @@ mod tests {
         let mut gatherer = after(16, Duration::from_micros(4));
         let mut tries = Vec::new();
         for commit in 0..1000 {
-            let before = (gatherer.pause, gatherer.skipped);
+            let left = gatherer.pauses.quarter.left;
             gatherer.wait(&door, 1000, NEVER, || 1);
-            if before.1 == 0 {
+            if left == 0 {
                 tries.push(commit);
             }
         }
@@ -272,7 +422,7 @@ mod tests {
         // Once it is of use, it is soon done every time.
         gatherer.took = NEVER;
         let mut commits = 0;
-        while gatherer.pause > 0 {
+        while gatherer.pauses.quarter.length > 0 {
             let looks = AtomicUsize::new(0);
             // One that is there, and at the second look all others.
             gatherer.wait(&door, 1000, NEVER, || 1 + 13 * looks.fetch_add(1, Ordering::SeqCst));
