@@ -11,6 +11,8 @@ pub struct Series {
 }
 
 const WIDTH: f64 = 760.0;
+/// The least for a group of bars with its figures.
+const GROUP: f64 = 138.0;
 const HEIGHT: f64 = 320.0;
 const LEFT: f64 = 70.0;
 const TOP: f64 = 44.0;
@@ -36,10 +38,10 @@ fn decades(series: &[Series]) -> (f64, f64) {
     }
 }
 
-fn begin(title: &str, series: &[Series], (low, high): (f64, f64)) -> String {
+fn begin(title: &str, series: &[Series], (low, high): (f64, f64), width: f64) -> String {
     let mut svg = format!(
-        r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif" font-size="12">
-<rect width="{WIDTH}" height="{HEIGHT}" fill="#ffffff"/>
+        r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {HEIGHT}" font-family="sans-serif" font-size="12">
+<rect width="{width}" height="{HEIGHT}" fill="#ffffff"/>
 <text x="{LEFT}" y="16" font-size="14">{title}</text>
 "##
     );
@@ -60,7 +62,7 @@ fn begin(title: &str, series: &[Series], (low, high): (f64, f64)) -> String {
         let y = height(decade, (low, high));
         let _ = writeln!(
             svg,
-            r##"<line x1="{LEFT}" y1="{y:.1}" x2="{WIDTH}" y2="{y:.1}" stroke="#dddddd"/>"##
+            r##"<line x1="{LEFT}" y1="{y:.1}" x2="{width}" y2="{y:.1}" stroke="#dddddd"/>"##
         );
         let label = number(10f64.powf(decade));
         let _ = writeln!(
@@ -110,8 +112,10 @@ fn short(value: f64) -> String {
 #[allow(clippy::cast_precision_loss, reason = "places on a picture")]
 pub fn bars(title: &str, labels: &[String], series: &[Series]) -> String {
     let decades = decades(series);
-    let mut svg = begin(title, series, decades);
-    let group = (WIDTH - LEFT) / labels.len().max(1) as f64;
+    let groups = labels.len().max(1) as f64;
+    let width = WIDTH.max(LEFT + GROUP * groups);
+    let mut svg = begin(title, series, decades, width);
+    let group = (width - LEFT) / groups;
     let bar = group * 0.8 / series.len().max(1) as f64;
     for (place, label) in labels.iter().enumerate() {
         let left = LEFT + group * (place as f64 + 0.1);
@@ -152,7 +156,7 @@ const FIGURE_HEIGHT: f64 = 10.0;
 #[allow(clippy::cast_precision_loss, reason = "places on a picture")]
 pub fn lines(title: &str, labels: &[String], series: &[Series]) -> String {
     let decades = decades(series);
-    let mut svg = begin(title, series, decades);
+    let mut svg = begin(title, series, decades, WIDTH);
     let step = (WIDTH - LEFT) / labels.len().max(1) as f64;
     let x = |place: usize| LEFT + step * (place as f64 + 0.5);
     let mut figures: Vec<(f64, f64)> = Vec::new();

@@ -67,7 +67,7 @@ pub struct SledOptions {
     pub batch_records: usize,
     /// Bytes of records after which a commit takes no further request.
     pub batch_bytes: usize,
-    /// How long a commit waits at most for callers that were just answered, so that they share its sync: a quarter of the time
+    /// How long a commit waits at most for callers that were just answered, so that they share its sync: up to the time that
     /// the last commit took, and not more than this, as long as more is answered that way. Zero: it never waits.
     pub gather_limit: Duration,
     /// Records after which the stream index is written out; as many are read again after a crash.

@@ -201,11 +201,13 @@ impl Trials {
         #[allow(clippy::cast_precision_loss, reason = "a rate")]
         let rate = self.answered as f64 / took.as_secs_f64().max(1e-9);
         (self.commits, self.answered, self.since) = (0, 0, now);
-        if known.is_some_and(|known| rate > known * CHANGE || known > rate * CHANGE) {
+        let is_other_load = known.is_some_and(|known| rate > known * CHANGE || known > rate * CHANGE);
+        if is_other_load {
             self.rates = ForEach::default();
             self.try_soon();
         }
-        // What was known before a trial is old.
+        // What was known before a trial, or of another load, is old.
+        let known = known.filter(|_| !is_other_load);
         *self.rates.of_mut(self.patience) = Some(known.map_or(rate, |known| f64::midpoint(known, rate)));
         self.choose();
     }
