@@ -12,7 +12,7 @@ pub struct Series {
 
 const WIDTH: f64 = 760.0;
 /// The least for a group of bars with its figures.
-const GROUP: f64 = 138.0;
+const GROUP: f64 = 165.0;
 const HEIGHT: f64 = 320.0;
 const LEFT: f64 = 70.0;
 const TOP: f64 = 44.0;
