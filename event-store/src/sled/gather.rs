@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
-/// Of so many callers the last one is waited for only so long: for this part of a commit's time.
+/// One in so many callers may be late: it is waited for only that part of a commit's time.
 const STRAGGLERS: u32 = 8;
 
 /// Most commits without waiting after the callers did not come.
@@ -20,14 +20,17 @@ const PAUSE_MAX: u32 = 255;
 const STRETCH: u32 = 32;
 
 /// Commits after which a trial of another patience ends sooner, where they took so long that their rate says something.
-const TRIAL: (u32, Duration) = (8, Duration::from_millis(10));
+const TRIAL: (u32, Duration) = (16, Duration::from_millis(10));
 
 /// After so many stretches one of the other patiences is tried, and after four times as many each time that it is no better: what
 /// is done more often than once in a hundred times is what the 99th percentile shows.
 const INTERVALS: std::ops::RangeInclusive<u32> = 8..=256;
 
-/// By how much more must be answered with a longer patience than with a shorter one.
+/// By how much more must be answered with a longer patience than with a shorter one, beyond what chance may do.
 const WORTH: f64 = 1.05;
+
+/// What chance may do to a rate of so many answers: this, divided by their root.
+const CHANCE: f64 = 2.5;
 
 /// How many times as much or as little must be answered from one stretch to the next for the load to count as another one.
 const CHANGE: f64 = 2.0;
@@ -154,6 +157,21 @@ struct Pause {
     left: u32,
 }
 
+/// How much was answered in a stretch.
+#[derive(Clone, Copy)]
+struct Rate {
+    per_second: f64,
+    answers: f64,
+}
+
+impl Rate {
+    /// Whether this is more than that of a shorter patience by so much that the waiting is worth it.
+    fn is_worth_more_than(self, shorter: Self) -> bool {
+        let chance = CHANCE / self.answers.min(shorter.answers).sqrt();
+        self.per_second > shorter.per_second * (WORTH + chance)
+    }
+}
+
 /// Which patience to have: stretches of commits with each, and how much was answered in them.
 struct Trials {
     /// The one in use.
@@ -161,8 +179,8 @@ struct Trials {
     commits: u32,
     answered: usize,
     since: Instant,
-    /// Answered per second with each, as far as known.
-    rates: ForEach<Option<f64>>,
+    /// What was answered with each, as far as known.
+    rates: ForEach<Option<Rate>>,
     /// The best one, as far as known.
     best: Patience,
     /// Stretches with the best one between two trials, and how many of them are still to come.
@@ -199,8 +217,10 @@ impl Trials {
             return;
         }
         #[allow(clippy::cast_precision_loss, reason = "a rate")]
-        let rate = self.answered as f64 / took.as_secs_f64().max(1e-9);
+        let answers = self.answered as f64;
+        let rate = answers / took.as_secs_f64().max(1e-9);
         (self.commits, self.answered, self.since) = (0, 0, now);
+        let known = known.map(|known| known.per_second);
         let is_other_load = known.is_some_and(|known| rate > known * CHANGE || known > rate * CHANGE);
         if is_other_load {
             self.rates = ForEach::default();
@@ -208,7 +228,8 @@ impl Trials {
         }
         // What was known before a trial, or of another load, is old.
         let known = known.filter(|_| !is_other_load);
-        *self.rates.of_mut(self.patience) = Some(known.map_or(rate, |known| f64::midpoint(known, rate)));
+        let per_second = known.map_or(rate, |known| f64::midpoint(known, rate));
+        *self.rates.of_mut(self.patience) = Some(Rate { per_second, answers });
         self.choose();
     }
 
@@ -226,9 +247,9 @@ impl Trials {
             self.patience = unknown;
             return;
         }
-        let rate = |patience| self.rates.of(patience).unwrap_or_default();
         let better = |best, longer| {
-            if rate(longer) > rate(best) * WORTH {
+            let rates = self.rates.of(best).zip(*self.rates.of(longer));
+            if rates.is_some_and(|(shorter, rate)| rate.is_worth_more_than(shorter)) {
                 longer
             } else {
                 best
@@ -290,6 +311,9 @@ impl Gatherer {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::RngExt;
+    use proptest::test_runner::{RngAlgorithm, TestRng};
+
     use super::*;
 
     /// How many of a thousand commits had each patience, of so many thousand, where so many callers are answered a second with each.
@@ -332,6 +356,29 @@ mod tests {
             kept(5, &mut trials, rates);
             let later = kept(20, &mut trials, rates);
             assert!(later[1] >= 994, "{later:?}");
+        }
+    }
+
+    #[test]
+    fn who_comes_without_waiting_for_answers_is_seldom_held_up() {
+        let mut random = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
+        for callers in [3, 10, 30] {
+            let mut trials = Trials::default();
+            let (mut now, mut held_up) = (trials.since, 0);
+            for _ in 0..20_000 {
+                // The longer a commit waits, the more have come: as many in a time, whatever it does.
+                let quarters = match trials.patience {
+                    Patience::None => 4,
+                    Patience::Quarter => 5,
+                    Patience::Whole => 8,
+                };
+                held_up += u32::from(trials.patience != Patience::None);
+                // Of ten times as many who might come, each comes in one of ten cases.
+                let came = (0..10 * callers * quarters / 4).filter(|_| random.random_ratio(1, 10));
+                now += Duration::from_micros(250) * quarters;
+                trials.note(came.count().max(1), now);
+            }
+            assert!(held_up < 1_000, "{callers} callers: {held_up}");
         }
     }
 
